@@ -1,0 +1,3 @@
+//! The `async-msal` command.
+
+fn main() {}
