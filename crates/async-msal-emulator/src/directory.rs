@@ -1,0 +1,125 @@
+//! The tenant: its ids, its people, and what a path segment means.
+
+use crate::persons::{Person, people};
+use crate::random::seeded_guid;
+
+/// The tenant of personal accounts, the same everywhere.
+const CONSUMERS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
+const DOMAIN: &str = "contoso.example";
+
+/// Who is there. Fixed at start but for roles.
+#[derive(Debug, Clone)]
+pub(crate) struct Directory {
+    pub(crate) seed: u64,
+    pub(crate) tenant_id: String,
+    pub(crate) people: Vec<Person>,
+}
+
+/// What the first path segment of an address names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Tenant {
+    Id(String),
+    Common,
+    Organizations,
+    Consumers,
+}
+
+/// Who somebody is in the tenant that issues the token.
+#[derive(Debug, Clone)]
+pub(crate) struct Identity {
+    pub(crate) person: Person,
+    pub(crate) tenant_id: String,
+    pub(crate) object_id: String,
+}
+
+impl Directory {
+    pub(crate) fn new(seed: u64) -> Self {
+        let tenant_id = seeded_guid(seed, "tenant");
+        let people = people(seed, &tenant_id);
+        Self { seed, tenant_id, people }
+    }
+
+    /// The tenant of a path segment: the id or the domain of a tenant somebody belongs to, or one of the three words.
+    pub(crate) fn tenant(&self, segment: &str) -> Option<Tenant> {
+        let segment = segment.to_ascii_lowercase();
+        match segment.as_str() {
+            "common" => Some(Tenant::Common),
+            "organizations" => Some(Tenant::Organizations),
+            "consumers" | CONSUMERS => Some(Tenant::Consumers),
+            DOMAIN => Some(Tenant::Id(self.tenant_id.clone())),
+            id => {
+                let known = id == self.tenant_id || self.people.iter().any(|p| p.home_tenant_id == id);
+                known.then(|| Tenant::Id(id.to_owned()))
+            }
+        }
+    }
+
+    pub(crate) fn find(&self, hint: &str) -> Option<&Person> {
+        self.people.iter().find(|p| p.is(hint))
+    }
+
+    /// The people who can sign in at `tenant`, each with the ids that hold there. A guest signs in to this tenant by
+    /// its own id; under `/common` everybody signs in at home.
+    pub(crate) fn identities(&self, tenant: &Tenant) -> Vec<Identity> {
+        let at = |person: &Person| match tenant {
+            Tenant::Id(id) if *id == self.tenant_id => Some((id.clone(), person.object_id.clone())),
+            Tenant::Id(id) if *id == person.home_tenant_id => {
+                Some((id.clone(), person.home_object_id.clone()))
+            }
+            Tenant::Common | Tenant::Organizations => {
+                Some((person.home_tenant_id.clone(), person.home_object_id.clone()))
+            }
+            Tenant::Id(_) | Tenant::Consumers => None,
+        };
+        self.people
+            .iter()
+            .filter_map(|p| {
+                at(p).map(|(tenant_id, object_id)| Identity { person: p.clone(), tenant_id, object_id })
+            })
+            .collect()
+    }
+
+    pub(crate) fn identity(&self, tenant: &Tenant, hint: &str) -> Option<Identity> {
+        self.identities(tenant).into_iter().find(|i| i.person.is(hint) || i.object_id == hint)
+    }
+}
+
+impl Tenant {
+    /// The segment of this tenant's own addresses.
+    pub(crate) fn segment(&self) -> &str {
+        match self {
+            Self::Id(id) => id,
+            Self::Common => "common",
+            Self::Organizations => "organizations",
+            Self::Consumers => CONSUMERS,
+        }
+    }
+
+    /// The tenant in `issuer`: a template where the tenant depends on who signs in.
+    pub(crate) fn issuer_segment(&self) -> &str {
+        match self {
+            Self::Common | Self::Organizations => "{tenantid}",
+            _ => self.segment(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_has_other_ids_here_than_at_home() {
+        let directory = Directory::new(0);
+        let here =
+            directory.identity(&Tenant::Id(directory.tenant_id.clone()), "gil@fabrikam.example").unwrap();
+        let home = directory.identity(&Tenant::Common, "gil@fabrikam.example").unwrap();
+        assert_ne!(here.object_id, home.object_id);
+        assert_ne!(here.tenant_id, home.tenant_id);
+    }
+
+    #[test]
+    fn an_unknown_tenant_is_none() {
+        assert_eq!(Directory::new(0).tenant("nobody.example"), None);
+    }
+}

@@ -1,0 +1,9 @@
+//! The HTTP endpoints, one file each.
+
+pub(crate) mod admin;
+pub(crate) mod authorize;
+pub(crate) mod discovery;
+pub(crate) mod graph;
+pub(crate) mod params;
+pub(crate) mod sign_out;
+pub(crate) mod token;
