@@ -52,6 +52,7 @@ pub enum Fault {
         headers: Vec<(String, String)>,
     },
     /// An OAuth error answer in Entra ID's shape with this `error` and AADSTS number.
+    #[serde(rename = "oauth_error")]
     OAuthError {
         /// HTTP status.
         status: u16,

@@ -154,8 +154,13 @@ async fn truncate(response: Response) -> Response {
     let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
     let half = bytes.slice(..bytes.len() / 2);
     parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
-    let cut: std::io::Error = std::io::ErrorKind::ConnectionAborted.into();
-    let stream = futures_util::stream::iter([Ok::<Bytes, std::io::Error>(half), Err(cut)]);
+    let first = futures_util::stream::iter([Ok::<Bytes, std::io::Error>(half)]);
+    // An error right away would drop the half that hyper has not flushed yet.
+    let cut = futures_util::stream::once(async {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Err(std::io::ErrorKind::ConnectionAborted.into())
+    });
+    let stream = futures_util::StreamExt::chain(first, cut);
     Response::from_parts(parts, Body::from_stream(stream))
 }
 
