@@ -10,6 +10,7 @@ use url::Url;
 use crate::aadsts::{Aadsts, Trace};
 use crate::authorize::{AuthorizationAnswer, AuthorizeRequest};
 use crate::directory::Identity;
+use crate::persons::Person;
 use crate::random;
 use crate::resource::describe;
 
@@ -30,6 +31,15 @@ struct Card {
     colour: String,
     signed_in: bool,
     hinted: bool,
+}
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct Home<'a> {
+    nonce: String,
+    base_url: &'a str,
+    tenant_id: &'a str,
+    people: &'a [Person],
 }
 
 #[derive(Template)]
@@ -96,6 +106,11 @@ struct SignedOut<'a> {
 struct FormPost<'a> {
     nonce: String,
     answer: &'a AuthorizationAnswer,
+}
+
+/// What somebody sees who opens the emulator's address in a browser.
+pub(crate) fn home(base_url: &str, tenant_id: &str, people: &[Person]) -> Response {
+    render(&[], &[], |nonce| Home { nonce, base_url, tenant_id, people })
 }
 
 pub(crate) fn login(page: &LoginPage<'_>) -> Response {

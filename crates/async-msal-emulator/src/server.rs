@@ -24,6 +24,7 @@ use crate::emulator::Emulator;
 use crate::endpoint::{admin, authorize, discovery, graph, params::Params, sign_out, token};
 use crate::error::EmulatorError;
 use crate::fault::{Endpoint, Fault};
+use crate::pages;
 use crate::state::{Shared, lock};
 
 /// No request body that the emulator understands is larger.
@@ -67,6 +68,7 @@ fn ended(result: std::io::Result<()>) {
 
 fn router(shared: Arc<Shared>) -> Router {
     Router::new()
+        .route("/", get(home))
         .route("/{tenant}/v2.0/.well-known/openid-configuration", get(discovery::configuration))
         .route("/common/discovery/instance", get(discovery::instance))
         .route("/{tenant}/discovery/v2.0/keys", get(discovery::keys))
@@ -82,6 +84,10 @@ fn router(shared: Arc<Shared>) -> Router {
         .layer(from_fn_with_state(Arc::clone(&shared), intercept))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(shared)
+}
+
+async fn home(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    pages::home(&shared.base_url_for(host(&headers)), &shared.tenant_id, &shared.directory().people)
 }
 
 /// Counts a request, then lets it through or gives it the fault that was planned for it.

@@ -42,6 +42,24 @@ async fn a_form_cannot_change_anything() {
 }
 
 #[tokio::test]
+async fn the_overview_names_addresses_people_and_keys_but_no_secret() {
+    let emulator = emulator().await;
+    let answer = http().get(format!("{}/_admin", emulator.base_url())).send().await.unwrap();
+    let text = answer.text().await.unwrap();
+    assert!(!text.contains(&emulator.client_secret()));
+    let body: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(body["authority"], emulator.authority_url());
+    assert_eq!(body["users"].as_array().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn the_address_itself_says_what_is_here() {
+    let emulator = emulator().await;
+    let page = http().get(emulator.base_url()).send().await.unwrap().text().await.unwrap();
+    assert!(page.contains(&emulator.authority_url()));
+}
+
+#[tokio::test]
 async fn policy_fields_that_are_named_change_and_the_others_stay() {
     let emulator = emulator().await;
     let url = format!("{}/_admin/policy", emulator.base_url());
