@@ -1,0 +1,79 @@
+//! Accounts: whose tokens a cache holds.
+
+use serde_json::{Map, Value};
+
+/// One user in one tenant, as an Account entry of the cache describes it.
+///
+/// # Security
+///
+/// An account names cache entries. It is not an identity: `home_account_id` differs for guests and
+/// `username` can be changed by the tenant's administrator. Identify people by `tid` and `oid` of a
+/// [`VerifiedIdToken`](crate::VerifiedIdToken).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    pub(crate) home_account_id: String,
+    pub(crate) environment: String,
+    pub(crate) realm: String,
+    pub(crate) local_account_id: Option<String>,
+    pub(crate) username: String,
+    pub(crate) authority_type: String,
+    pub(crate) account_source: Option<String>,
+}
+
+impl Account {
+    /// `uid.utid` of the home tenant, or `sub` at providers that send no `client_info`.
+    #[must_use]
+    pub fn home_account_id(&self) -> &str {
+        &self.home_account_id
+    }
+
+    /// Host of the authority, lower-case.
+    #[must_use]
+    pub fn environment(&self) -> &str {
+        &self.environment
+    }
+
+    /// Tenant segment of the token endpoint.
+    #[must_use]
+    pub fn realm(&self) -> &str {
+        &self.realm
+    }
+
+    /// `oid` in this tenant, else `sub`.
+    #[must_use]
+    pub fn local_account_id(&self) -> Option<&str> {
+        self.local_account_id.as_deref()
+    }
+
+    /// For display only; may be empty.
+    #[must_use]
+    pub fn username(&self) -> &str {
+        &self.username
+    }
+
+    /// `MSSTS` or `ADFS`.
+    #[must_use]
+    pub fn authority_type(&self) -> &str {
+        &self.authority_type
+    }
+
+    /// The grant that brought the account, where it was written down.
+    #[must_use]
+    pub fn account_source(&self) -> Option<&str> {
+        self.account_source.as_deref()
+    }
+
+    /// Reads an entry; one without a home account id names nobody.
+    pub(crate) fn from_entry(entry: &Map<String, Value>) -> Option<Self> {
+        let text = |name: &str| entry.get(name).and_then(Value::as_str).map(str::to_owned);
+        Some(Self {
+            home_account_id: text("home_account_id")?,
+            environment: text("environment")?,
+            realm: text("realm").unwrap_or_default(),
+            local_account_id: text("local_account_id"),
+            username: text("username").unwrap_or_default(),
+            authority_type: text("authority_type").unwrap_or_else(|| "MSSTS".to_owned()),
+            account_source: text("account_source"),
+        })
+    }
+}

@@ -1,0 +1,298 @@
+//! The client: one method for each way to a token.
+
+mod builder;
+mod grant;
+
+use std::fmt;
+use std::sync::Arc;
+
+pub use builder::ConfidentialClientBuilder;
+use url::Url;
+
+use crate::account::Account;
+use crate::authority::discovery::Discovery;
+use crate::authority::{Authority, AuthorityKind, Metadata};
+use crate::client_credential::ClientCredential;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::flow::{
+    AuthCodeFlow, AuthCodeRequest, AuthResponse, RefreshOptions, SignInResult, SignOutRequest, TokenResult,
+    auth_code, refresh_token, sign_out, silent,
+};
+use crate::health::ClientHealth;
+use crate::http::{HttpClient, HttpOptions};
+use crate::id_token::jws::Jws;
+use crate::id_token::verify::{Expected, IdTokenPolicy, Occasion, verify};
+use crate::id_token::{IdTokenError, VerifiedIdToken};
+use crate::random::Random;
+use crate::scope::Scopes;
+use crate::secret::{AccessToken, IdToken};
+use crate::token_cache::{Lookup, TokenCache};
+use crate::token_endpoint::response::TokenResponse;
+use crate::token_endpoint::{self, Throttle, TokenRequest};
+
+/// An application that can keep a secret. Cheap to clone; make one for each process.
+#[derive(Clone)]
+pub struct ConfidentialClient {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client_id: String,
+    credential: ClientCredential,
+    capabilities: Vec<String>,
+    policy: IdTokenPolicy,
+    http: HttpClient,
+    http_options: HttpOptions,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    discovery: Arc<Discovery>,
+    throttle: Throttle,
+}
+
+impl ConfidentialClient {
+    /// Starts building; nothing is asked of the network before the first use.
+    ///
+    /// ```
+    /// use async_msal::{Authority, ClientSecret, ConfidentialClient};
+    /// let client = ConfidentialClient::builder("33333333-3333-3333-3333-333333333333")
+    ///     .authority(Authority::parse("https://login.microsoftonline.com/contoso.onmicrosoft.com")?)
+    ///     .client_secret(ClientSecret::new("from your vault"))
+    ///     .build()?;
+    /// assert_eq!(client.environment(), "login.microsoftonline.com");
+    /// # Ok::<(), async_msal::Error>(())
+    /// ```
+    #[must_use]
+    pub fn builder(client_id: impl Into<String>) -> ConfidentialClientBuilder {
+        ConfidentialClientBuilder::new(client_id.into())
+    }
+
+    /// The registered application.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        &self.inner.client_id
+    }
+
+    /// Where tokens come from.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.inner.discovery.authority
+    }
+
+    /// The authority's host, lower-case.
+    #[must_use]
+    pub fn environment(&self) -> &str {
+        self.authority().environment()
+    }
+
+    /// The clock of this client.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// The randomness of this client.
+    #[must_use]
+    pub fn random(&self) -> &Arc<dyn Random> {
+        &self.inner.random
+    }
+
+    /// The options its HTTP client was built from, for a second client under the same rules.
+    #[must_use]
+    pub fn http_options(&self) -> &HttpOptions {
+        &self.inner.http_options
+    }
+
+    /// State of the authority as last seen; asks nothing.
+    #[must_use]
+    pub fn health(&self) -> ClientHealth {
+        let (authority, keys) = self.inner.discovery.health();
+        ClientHealth { authority, keys }
+    }
+
+    /// The authority's metadata: fetched on first use, shared, kept while the authority is down.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unreachable`], [`Error::InvalidResponse`], or [`Error::Config`] when the document is
+    /// not this authority's.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: a fetch that others wait for goes on.
+    pub async fn metadata(&self) -> Result<Arc<Metadata>, Error> {
+        self.inner.discovery.metadata().await
+    }
+
+    /// Starts a sign-in: send the browser to [`AuthCodeFlow::auth_uri`] and keep the flow.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a request that cannot work, and those of [`metadata`](Self::metadata).
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: nothing is kept here.
+    #[tracing::instrument(name = "async_msal.initiate", skip_all)]
+    pub async fn initiate_auth_code_flow(&self, request: AuthCodeRequest) -> Result<AuthCodeFlow, Error> {
+        auth_code::initiate(self, request).await
+    }
+
+    /// Finishes a sign-in: checks the response, redeems the code, verifies the id token, and only then
+    /// writes the cache.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AuthResponse`] before anything is sent; then those of the token endpoint and
+    /// [`Error::IdToken`]. The cache is unchanged in every case.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not safe: dropped during redemption, the code is spent and its tokens are lost. Run it in a
+    /// task of its own.
+    #[tracing::instrument(name = "async_msal.redeem", skip_all)]
+    pub async fn acquire_token_by_auth_code_flow(
+        &self,
+        cache: &mut TokenCache,
+        flow: &AuthCodeFlow,
+        response: AuthResponse,
+    ) -> Result<SignInResult, Error> {
+        auth_code::redeem(self, cache, flow, response).await
+    }
+
+    /// Looks for a usable access token; no I/O, and the cache stays as it is.
+    #[must_use]
+    pub fn find_access_token(&self, cache: &TokenCache, account: &Account, scopes: &Scopes) -> Lookup {
+        silent::find(self, cache, account, scopes)
+    }
+
+    /// Renews by the account's refresh token, newest first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InteractionRequired`] where there is none, it is dead, or fewer scopes were granted: the
+    /// cache then holds what was granted, so save whenever [`TokenCache::has_changed`] says so.
+    /// [`Error::RefreshRefused`] where the new id token is somebody else's.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not safe: dropped while the authority answers, a rotated refresh token is lost. Run it in a
+    /// task of its own.
+    #[tracing::instrument(name = "async_msal.refresh", skip_all)]
+    pub async fn refresh(
+        &self,
+        cache: &mut TokenCache,
+        account: &Account,
+        scopes: &Scopes,
+        options: RefreshOptions,
+    ) -> Result<TokenResult, Error> {
+        refresh_token::refresh(self, cache, account, scopes, options).await
+    }
+
+    /// From the cache, else by a refresh. A refresh that fails while a token in hand has not expired
+    /// gives that token, and a warning in the log.
+    ///
+    /// # Errors
+    ///
+    /// As [`refresh`](Self::refresh).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`refresh`](Self::refresh).
+    pub async fn acquire_token_silent(
+        &self,
+        cache: &mut TokenCache,
+        account: &Account,
+        scopes: &Scopes,
+    ) -> Result<TokenResult, Error> {
+        silent::acquire(self, cache, account, scopes).await
+    }
+
+    /// Where to send the browser to sign out; `None` where the provider has no such page.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`metadata`](Self::metadata).
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: nothing is kept here.
+    pub async fn sign_out_url(&self, request: SignOutRequest) -> Result<Option<Url>, Error> {
+        sign_out::sign_out_url(self, request).await
+    }
+
+    pub(crate) fn capabilities(&self) -> &[String] {
+        &self.inner.capabilities
+    }
+
+    pub(crate) fn throttle(&self) -> &Throttle {
+        &self.inner.throttle
+    }
+
+    pub(crate) fn new_correlation_id(&self) -> String {
+        uuid::Uuid::new_v4().to_string()
+    }
+
+    pub(crate) async fn request_token(
+        &self,
+        grant: &'static str,
+        form: Vec<(&'static str, String)>,
+        correlation_id: &str,
+        anchor_mailbox: Option<String>,
+    ) -> Result<TokenResponse, Error> {
+        let metadata = self.metadata().await?;
+        let request = TokenRequest {
+            endpoint: metadata.token_endpoint(),
+            grant,
+            form,
+            correlation_id,
+            anchor_mailbox: anchor_mailbox.filter(|_| self.authority().kind() != AuthorityKind::Oidc),
+            basic: metadata.only_basic(),
+            repeatable: grant == "refresh_token",
+        };
+        let inner = &self.inner;
+        token_endpoint::send(&inner.http, &inner.client_id, &inner.credential, &request, inner.clock.now())
+            .await
+    }
+
+    pub(crate) async fn verify_id_token(
+        &self,
+        metadata: &Metadata,
+        raw: &IdToken,
+        access_token: &AccessToken,
+        occasion: Occasion<'_>,
+    ) -> Result<VerifiedIdToken, Error> {
+        let policy = &self.inner.policy;
+        let jws = Jws::parse(raw.expose_secret(), &policy.algorithms)?;
+        let kid = jws.kid.as_deref();
+        // Entra ID always names its key; another provider with one key need not.
+        if kid.is_none() && policy.entra {
+            return Err(IdTokenError::KeyNotFound.into());
+        }
+        let mut keys = self.inner.discovery.keys().await?;
+        if let Some(kid) = kid.filter(|kid| !keys.names(kid))
+            && let Some(fetched) = self.inner.discovery.keys_again(kid).await
+        {
+            keys = fetched;
+        }
+        let expected = Expected {
+            client_id: self.client_id(),
+            issuer: metadata.issuer_rule(),
+            policy,
+            access_token: Some(access_token),
+            now: self.inner.clock.now(),
+            occasion,
+        };
+        Ok(verify(raw, &jws, &keys.candidates(kid, jws.algorithm), &expected)?)
+    }
+}
+
+impl fmt::Debug for ConfidentialClient {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ConfidentialClient")
+            .field("client_id", &self.inner.client_id)
+            .field("authority", self.authority())
+            .finish_non_exhaustive()
+    }
+}

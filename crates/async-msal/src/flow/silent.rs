@@ -1,0 +1,53 @@
+//! From the cache, else by a refresh.
+
+use super::refresh_token::{self, RefreshOptions};
+use super::token_result::TokenResult;
+use crate::account::Account;
+use crate::confidential_client::ConfidentialClient;
+use crate::error::Error;
+use crate::scope::Scopes;
+use crate::telemetry;
+use crate::token_cache::{AccessTokenQuery, Lookup, TokenCache};
+
+pub(crate) fn find(
+    client: &ConfidentialClient,
+    cache: &TokenCache,
+    account: &Account,
+    scopes: &Scopes,
+) -> Lookup {
+    let query = AccessTokenQuery { account, client_id: client.client_id(), scopes };
+    let lookup = cache.find(&query, client.clock().now());
+    telemetry::cache_lookup(match &lookup {
+        Lookup::Hit(hit) if hit.renew_due => "aging",
+        Lookup::Hit(_) => "hit",
+        Lookup::Miss(_) => "miss",
+    });
+    lookup
+}
+
+pub(crate) async fn acquire(
+    client: &ConfidentialClient,
+    cache: &mut TokenCache,
+    account: &Account,
+    scopes: &Scopes,
+) -> Result<TokenResult, Error> {
+    // An aging token is returned at once: whoever keeps the cache renews it without making anybody wait.
+    if let Lookup::Hit(hit) = find(client, cache, account, scopes) {
+        return Ok(TokenResult::cached(hit.token, hit.renew_due));
+    }
+    let error = match refresh_token::refresh(client, cache, account, scopes, RefreshOptions::default()).await
+    {
+        Ok(result) => return Ok(result),
+        // Whose session this is has become doubtful: no token of it is handed out.
+        Err(error) if error.ends_session() => return Err(error),
+        Err(error) => error,
+    };
+    let query = AccessTokenQuery { account, client_id: client.client_id(), scopes };
+    match cache.find_unexpired(&query, client.clock().now()) {
+        Some(token) => {
+            tracing::warn!(code = error.code(), "the renewal failed; the token in hand has not expired yet");
+            Ok(TokenResult::cached(token, true))
+        }
+        None => Err(error),
+    }
+}

@@ -1,0 +1,187 @@
+//! Scopes: what the application asks for, and what was granted.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::error::{ConfigError, Error};
+
+/// Added to every request for a user's tokens by this library; callers do not name them.
+pub const RESERVED: [&str; 3] = ["openid", "profile", "offline_access"];
+
+/// The hosts whose scopes Entra ID lets a client write without the host (`User.Read`).
+const GRAPH_HOSTS: [&str; 4] = [
+    "graph.microsoft.com",
+    "graph.microsoft.us",
+    "dod-graph.microsoft.us",
+    "microsoftgraph.chinacloudapi.cn",
+];
+
+/// A set of scopes, ordered by code point, case-sensitive (RFC 6749 3.3).
+///
+/// ```
+/// use async_msal::Scopes;
+/// let scopes = Scopes::parse("User.Read Mail.Read");
+/// assert_eq!(scopes.to_string(), "Mail.Read User.Read");
+/// assert_eq!(scopes, Scopes::from(["Mail.Read", "User.Read"]));
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Scopes(BTreeSet<String>);
+
+impl Scopes {
+    /// The empty set.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(BTreeSet::new())
+    }
+
+    /// Splits at white space.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        text.split_whitespace().collect()
+    }
+
+    /// The scopes in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
+    /// Is this very text in the set?
+    #[must_use]
+    pub fn contains(&self, scope: &str) -> bool {
+        self.0.contains(scope)
+    }
+
+    /// Are all of these in `other`, as text?
+    #[must_use]
+    pub fn is_subset(&self, other: &Self) -> bool {
+        self.0.is_subset(&other.0)
+    }
+
+    /// Both sets together.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        self.iter().chain(other.iter()).collect()
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Is there none?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Those of this set that a grant does not cover.
+    ///
+    /// A grant covers a scope that it names; Microsoft Graph's also when one of the two leaves the
+    /// host out; and `…/.default`, which the server answers with the scopes behind it.
+    #[must_use]
+    pub fn missing_from(&self, granted: &Self) -> Self {
+        self.iter().filter(|scope| !granted.covers(scope)).collect()
+    }
+
+    /// The set with the reserved scopes added, as it goes on the wire.
+    pub(crate) fn decorated(&self) -> Self {
+        self.iter().chain(RESERVED).collect()
+    }
+
+    /// The set without the reserved scopes.
+    pub(crate) fn undecorated(&self) -> Self {
+        self.iter().filter(|scope| !RESERVED.contains(scope)).collect()
+    }
+
+    /// Refuses what only this library may ask, and text that RFC 6749 3.3 does not allow in a scope.
+    pub(crate) fn check_askable(&self) -> Result<(), Error> {
+        if let Some(scope) = self.iter().find(|scope| RESERVED.contains(scope)) {
+            return Err(ConfigError::ReservedScope(scope.to_owned()).into());
+        }
+        let allowed = |byte: u8| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e);
+        if self.iter().any(|scope| !scope.bytes().all(allowed)) {
+            return Err(ConfigError::ScopeSyntax.into());
+        }
+        Ok(())
+    }
+
+    fn covers(&self, scope: &str) -> bool {
+        self.contains(scope)
+            || scope.ends_with("/.default")
+            || graph_name(scope).is_some_and(|name| self.contains(name))
+            || self.iter().any(|granted| graph_name(granted) == Some(scope))
+    }
+}
+
+/// `User.Read` of `https://graph.microsoft.com/User.Read`, for the Graph hosts alone.
+fn graph_name(scope: &str) -> Option<&str> {
+    let (host, name) = scope.strip_prefix("https://")?.split_once('/')?;
+    GRAPH_HOSTS.contains(&host).then_some(name)
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, scope) in self.iter().enumerate() {
+            if index > 0 {
+                formatter.write_str(" ")?;
+            }
+            formatter.write_str(scope)?;
+        }
+        Ok(())
+    }
+}
+
+impl<T: Into<String>> FromIterator<T> for Scopes {
+    fn from_iter<I: IntoIterator<Item = T>>(scopes: I) -> Self {
+        Self(scopes.into_iter().map(Into::into).filter(|scope: &String| !scope.is_empty()).collect())
+    }
+}
+
+impl<T: Into<String>, const N: usize> From<[T; N]> for Scopes {
+    fn from(scopes: [T; N]) -> Self {
+        scopes.into_iter().collect()
+    }
+}
+
+impl From<&str> for Scopes {
+    fn from(text: &str) -> Self {
+        Self::parse(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_is_by_code_point() {
+        let scopes = Scopes::parse("openid profile User.Read Mail.Read email");
+        assert_eq!(scopes.to_string(), "Mail.Read User.Read email openid profile");
+    }
+
+    #[test]
+    fn long_graph_scope_is_covered_by_its_short_form_and_back() {
+        let long = Scopes::from(["https://graph.microsoft.com/User.Read"]);
+        let short = Scopes::from(["User.Read"]);
+        assert!(long.missing_from(&short).is_empty());
+        assert!(short.missing_from(&long).is_empty());
+    }
+
+    #[test]
+    fn same_name_of_another_resource_is_missing() {
+        let other = Scopes::from(["api://other/User.Read"]);
+        assert_eq!(other.missing_from(&Scopes::from(["User.Read"])), other);
+    }
+
+    #[test]
+    fn reserved_scope_is_refused_by_name() {
+        let error = Scopes::from(["User.Read", "offline_access"]).check_askable().unwrap_err();
+        assert_eq!(error.code(), "config");
+    }
+
+    #[test]
+    fn scope_with_a_quote_is_refused() {
+        assert!(Scopes::from(["a\"b"]).check_askable().is_err());
+    }
+}

@@ -1,0 +1,158 @@
+//! Finding tokens by their fields; the key's text is never asked.
+
+use serde_json::{Map, Value};
+
+use super::entry::time;
+use super::{ACCESS_TOKEN, REFRESH_TOKEN, REQUESTED, TokenCache, belongs_to, is};
+use crate::account::Account;
+use crate::scope::Scopes;
+use crate::secret::{AccessToken, RefreshToken};
+
+/// A token with less life than this is renewed, or with half its life where that is less.
+const LONGEST_LEEWAY: i64 = 300;
+
+/// What the cache has for a request.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Lookup {
+    /// A token to use.
+    Hit(Hit),
+    /// None.
+    Miss(MissReason),
+}
+
+/// A usable token.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Hit {
+    /// The token.
+    pub token: CachedToken,
+    /// Should somebody renew it, without making anybody wait?
+    pub renew_due: bool,
+}
+
+/// Why there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum MissReason {
+    /// Nothing covers these scopes.
+    NotFound,
+    /// What covers them has expired, or is about to.
+    Expired,
+}
+
+/// An access token of the cache.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct CachedToken {
+    /// The token.
+    pub access_token: AccessToken,
+    /// `Bearer`.
+    pub token_type: String,
+    /// Unix seconds.
+    pub expires_on: i64,
+    /// Unix seconds, where the authority named a time to renew ahead.
+    pub refresh_on: Option<i64>,
+    /// Unix seconds.
+    pub cached_at: Option<i64>,
+    /// The granted scopes.
+    pub scopes: Scopes,
+}
+
+impl CachedToken {
+    fn from_entry(entry: &Map<String, Value>) -> Option<Self> {
+        let text = |name: &str| entry.get(name).and_then(Value::as_str);
+        Some(Self {
+            access_token: AccessToken::new(text("secret")?),
+            token_type: text("token_type").unwrap_or("Bearer").to_owned(),
+            expires_on: time(entry, "expires_on")?,
+            refresh_on: time(entry, "refresh_on"),
+            cached_at: time(entry, "cached_at"),
+            scopes: Scopes::parse(text("target").unwrap_or_default()),
+        })
+    }
+
+    /// min(300 s, half the token's life): short-lived tokens give hits too.
+    fn leeway(&self) -> i64 {
+        let life = self.cached_at.map(|cached_at| self.expires_on.saturating_sub(cached_at));
+        life.map_or(LONGEST_LEEWAY, |life| LONGEST_LEEWAY.min(life / 2)).max(0)
+    }
+
+    pub(crate) fn is_usable(&self, now: i64) -> bool {
+        self.expires_on.saturating_sub(now) >= self.leeway()
+    }
+}
+
+/// Whose token for what.
+pub(crate) struct AccessTokenQuery<'a> {
+    pub(crate) account: &'a Account,
+    pub(crate) client_id: &'a str,
+    pub(crate) scopes: &'a Scopes,
+}
+
+impl AccessTokenQuery<'_> {
+    fn matches(&self, entry: &Map<String, Value>) -> bool {
+        belongs_to(entry, self.account)
+            && is(entry, "client_id", self.client_id)
+            && is(entry, "realm", &self.account.realm)
+            && entry.get("ext_cache_key").is_none()
+            && entry.get("key_id").is_none()
+            && covers(entry, self.scopes)
+    }
+}
+
+/// Every scope asked is granted by name, or this very set was asked before and granted.
+fn covers(entry: &Map<String, Value>, scopes: &Scopes) -> bool {
+    let target = Scopes::parse(entry.get("target").and_then(Value::as_str).unwrap_or_default());
+    if scopes.is_subset(&target) {
+        return true;
+    }
+    let asked = entry.get(REQUESTED).and_then(Value::as_array).into_iter().flatten();
+    asked.filter_map(Value::as_str).any(|asked| scopes.is_subset(&Scopes::parse(asked)))
+}
+
+impl TokenCache {
+    /// The usable token with the longest life left. Reads only.
+    pub(crate) fn find(&self, query: &AccessTokenQuery<'_>, now: i64) -> Lookup {
+        let found = self.matching(query);
+        let expired = !found.is_empty();
+        match found.into_iter().filter(|token| token.is_usable(now)).max_by_key(|token| token.expires_on) {
+            Some(token) => {
+                let renew_due = token.refresh_on.is_some_and(|refresh_on| refresh_on < now);
+                Lookup::Hit(Hit { token, renew_due })
+            }
+            None if expired => Lookup::Miss(MissReason::Expired),
+            None => Lookup::Miss(MissReason::NotFound),
+        }
+    }
+
+    /// A token inside the leeway: no longer handed out while it can be renewed, still good if it cannot.
+    pub(crate) fn find_unexpired(&self, query: &AccessTokenQuery<'_>, now: i64) -> Option<CachedToken> {
+        let found = self.matching(query).into_iter().filter(|token| token.expires_on > now);
+        found.max_by_key(|token| token.expires_on)
+    }
+
+    fn matching(&self, query: &AccessTokenQuery<'_>) -> Vec<CachedToken> {
+        let entries = self.entries(ACCESS_TOKEN).filter(|(_, entry)| query.matches(entry));
+        entries.filter_map(|(_, entry)| CachedToken::from_entry(entry)).collect()
+    }
+
+    /// The account's refresh tokens with their keys, newest first; of any tenant and any scopes.
+    pub(crate) fn refresh_tokens(&self, account: &Account, client_id: &str) -> Vec<(String, RefreshToken)> {
+        let mine = self
+            .entries(REFRESH_TOKEN)
+            .filter(|(_, entry)| belongs_to(entry, account) && is(entry, "client_id", client_id));
+        let mut found: Vec<_> = mine
+            .filter_map(|(key, entry)| {
+                let secret = entry.get("secret")?.as_str()?;
+                Some((
+                    time(entry, "last_modification_time").unwrap_or(0),
+                    key.clone(),
+                    RefreshToken::new(secret),
+                ))
+            })
+            .collect();
+        found.sort_by_key(|(modified, _, _)| std::cmp::Reverse(*modified));
+        found.into_iter().map(|(_, key, token)| (key, token)).collect()
+    }
+}

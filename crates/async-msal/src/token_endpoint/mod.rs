@@ -1,0 +1,122 @@
+//! The only POST this crate makes.
+
+pub(crate) mod response;
+mod throttle;
+
+use std::time::Instant;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use url::Url;
+
+use self::response::TokenResponse;
+pub(crate) use self::throttle::Throttle;
+use crate::client_credential::ClientCredential;
+use crate::error::Error;
+use crate::http::{Failed, HttpClient};
+use crate::telemetry;
+
+/// Longer answers are cut off while they arrive.
+const LIMIT: usize = 512 * 1024;
+
+/// One token request, before it is sent.
+pub(crate) struct TokenRequest<'a> {
+    pub(crate) endpoint: &'a Url,
+    pub(crate) grant: &'static str,
+    pub(crate) form: Vec<(&'static str, String)>,
+    pub(crate) correlation_id: &'a str,
+    /// Lets Entra ID route the request to the datacenter that holds the user.
+    pub(crate) anchor_mailbox: Option<String>,
+    /// HTTP Basic instead of the body (RFC 6749 2.3.1).
+    pub(crate) basic: bool,
+    /// A refresh may be sent twice, a code never once a byte went out (RFC 6749 4.1.2).
+    pub(crate) repeatable: bool,
+}
+
+/// Sends the request and reads its answer. Nothing is stored here.
+pub(crate) async fn send(
+    http: &HttpClient,
+    client_id: &str,
+    credential: &ClientCredential,
+    request: &TokenRequest<'_>,
+    now: i64,
+) -> Result<TokenResponse, Error> {
+    let started = Instant::now();
+    let result = exchange(http, client_id, credential, request, now).await;
+    telemetry::token_request(request.grant, result.as_ref().err().map(Error::code), started.elapsed());
+    result
+}
+
+async fn exchange(
+    http: &HttpClient,
+    client_id: &str,
+    credential: &ClientCredential,
+    request: &TokenRequest<'_>,
+    now: i64,
+) -> Result<TokenResponse, Error> {
+    let first = attempt(http, client_id, credential, request, now).await;
+    let Err(failed) = first else { return first.map_err(|failed| failed.error) };
+    let again = failed.unsent || request.repeatable && is_server_failure(&failed.error);
+    // A time limit that has passed once would pass twice: the caller has waited long enough.
+    if !again || is_timeout(&failed.error) {
+        return Err(failed.error);
+    }
+    attempt(http, client_id, credential, request, now).await.map_err(|failed| failed.error)
+}
+
+async fn attempt(
+    http: &HttpClient,
+    client_id: &str,
+    credential: &ClientCredential,
+    request: &TokenRequest<'_>,
+    now: i64,
+) -> Result<TokenResponse, Failed> {
+    let ClientCredential::Secret(secret) = credential;
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("client_id", client_id).append_pair("grant_type", request.grant);
+    form.append_pair("client_info", "1");
+    if !request.basic {
+        form.append_pair("client_secret", secret.expose_secret());
+    }
+    form.extend_pairs(request.form.iter().filter(|(_, value)| !value.is_empty()));
+    let mut post = http
+        .for_url(request.endpoint)
+        .post(request.endpoint.clone())
+        .header(ACCEPT, "application/json")
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+        .header("x-client-SKU", "async-msal.Rust")
+        .header("x-client-Ver", env!("CARGO_PKG_VERSION"))
+        .header("x-ms-lib-capability", "retry-after, h429")
+        .header("client-request-id", request.correlation_id);
+    if let Some(anchor) =
+        request.anchor_mailbox.as_ref().and_then(|text| http::HeaderValue::from_str(text).ok())
+    {
+        post = post.header("X-AnchorMailbox", anchor);
+    }
+    if request.basic {
+        post = post.header(AUTHORIZATION, basic(client_id, secret.expose_secret()));
+    }
+    let fetched = http.send(post.body(form.finish()), "the token endpoint", LIMIT).await?;
+    TokenResponse::read(&fetched, now).map_err(|error| Failed { error, unsent: false })
+}
+
+/// Both halves are form-encoded before they are joined (RFC 6749 2.3.1).
+fn basic(client_id: &str, secret: &str) -> http::HeaderValue {
+    let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let pair = zeroize::Zeroizing::new(format!("{}:{}", encode(client_id), encode(secret)));
+    let text = format!("Basic {}", STANDARD.encode(pair.as_bytes()));
+    // Base64 is always a legal header value.
+    let mut value = http::HeaderValue::from_str(&text).unwrap_or_else(|_| http::HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    value
+}
+
+fn is_server_failure(error: &Error) -> bool {
+    matches!(error, Error::Unreachable(_))
+        || !matches!(error, Error::Throttled { .. }) && error.is_retryable()
+}
+
+fn is_timeout(error: &Error) -> bool {
+    matches!(error, Error::Unreachable(unreachable) if unreachable.reason == "timeout")
+}
