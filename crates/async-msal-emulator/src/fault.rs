@@ -67,13 +67,13 @@ pub enum Fault {
         #[serde(default)]
         claims: Option<String>,
     },
-    /// The request is served after this many milliseconds.
+    /// The request is served after this many milliseconds, an hour at most.
     DelayMillis(u64),
     /// The request is served, but the connection closes after half of the answer.
     TruncatedBody,
     /// Status 200 with a page of HTML.
     NotJson,
-    /// Status 200 with a JSON body of this many bytes.
+    /// Status 200 with a JSON body of this many bytes, 64 MiB at most.
     LargeBody(usize),
     /// Status 307 to this address, as a misled proxy would answer.
     Redirect(String),
@@ -126,10 +126,10 @@ impl Fault {
         Self::OAuthError { status: 400, error: error.into(), code, suberror: None, claims: None }
     }
 
-    /// Serves the request late. Longer than a day counts as a day.
+    /// Serves the request late, by an hour at most.
     #[must_use]
     pub fn delay(by: Duration) -> Self {
-        Self::DelayMillis(u64::try_from(by.as_millis()).unwrap_or(u64::MAX).min(86_400_000))
+        Self::DelayMillis(u64::try_from(by.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// A JSON body of ten megabytes.

@@ -29,6 +29,9 @@ use crate::state::{Shared, lock};
 
 /// No request body that the emulator understands is larger.
 const MAX_BODY: usize = 64 * 1024;
+/// Planned faults may come over HTTP, so they have bounds too.
+const MAX_LARGE_BODY: usize = 64 * 1024 * 1024;
+const MAX_DELAY_MILLIS: u64 = 3_600_000;
 
 /// Starts to serve; the emulator returned stops it.
 pub(crate) fn serve(
@@ -121,7 +124,7 @@ async fn suffer(fault: Fault, trace: &Trace, request: Request, next: Next) -> Re
             refusal.json(trace)
         }
         Fault::DelayMillis(millis) => {
-            tokio::time::sleep(Duration::from_millis(millis)).await;
+            tokio::time::sleep(Duration::from_millis(millis.min(MAX_DELAY_MILLIS))).await;
             next.run(request).await
         }
         Fault::TruncatedBody => truncate(next.run(request).await).await,
@@ -129,9 +132,12 @@ async fn suffer(fault: Fault, trace: &Trace, request: Request, next: Next) -> Re
             let page = "<!doctype html><title>Proxy</title><p>This is not JSON.".to_owned();
             answer(200, page, Some("text/html".into()), Vec::new())
         }
-        Fault::LargeBody(bytes) => {
-            answer(200, format!("{{\"padding\":\"{}\"}}", "x".repeat(bytes)), None, Vec::new())
-        }
+        Fault::LargeBody(bytes) => answer(
+            200,
+            format!("{{\"padding\":\"{}\"}}", "x".repeat(bytes.min(MAX_LARGE_BODY))),
+            None,
+            Vec::new(),
+        ),
         Fault::Redirect(to) => answer(307, String::new(), None, vec![("location".into(), to)]),
         Fault::CloseConnection => closing(),
         Fault::CloseAfterServing => {

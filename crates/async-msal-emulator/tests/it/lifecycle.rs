@@ -5,7 +5,9 @@ use std::net::IpAddr;
 use async_msal_emulator::{Emulator, EmulatorError, TlsMode};
 use serde_json::Value;
 
-use crate::support::{ADA, aadsts, builder, claims, code, emulator, http, redeem, refresh, sign_in, text};
+use crate::support::{
+    ADA, aadsts, auth_uri, builder, claims, code, emulator, http, redeem, refresh, sign_in, text,
+};
 
 #[tokio::test]
 async fn a_restart_keeps_keys_secret_codes_and_refresh_tokens() {
@@ -101,6 +103,34 @@ async fn a_stopped_emulator_frees_its_port() {
     first.shutdown().await;
     let second = builder().port(port).start().await.unwrap();
     assert_eq!(second.address().port(), port);
+}
+
+#[tokio::test]
+async fn a_dropped_emulator_frees_its_port() {
+    let address = emulator().await.address();
+    let free = async {
+        while std::net::TcpListener::bind(address).is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), free).await.unwrap();
+}
+
+#[tokio::test]
+async fn consent_and_the_signed_in_browser_survive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = builder().data_dir(folder.path()).start().await.unwrap();
+    let port = first.address().port();
+    let query = [("response_mode", "query")];
+    let uri = auth_uri(&first, &query);
+    let form = [("request", uri.split_once('?').unwrap().1), ("step", "consent"), ("person", ADA)];
+    let answer = http().post(format!("{}/login", first.authority_url())).form(&form).send().await.unwrap();
+    let cookie = answer.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    first.shutdown().await;
+    let second = builder().data_dir(folder.path()).port(port).start().await.unwrap();
+    let silent = auth_uri(&second, &[query[0], ("prompt", "none")]);
+    let answer = http().get(silent).header("cookie", cookie).send().await.unwrap();
+    assert!(answer.headers()["location"].to_str().unwrap().contains("code="));
 }
 
 #[tokio::test]
