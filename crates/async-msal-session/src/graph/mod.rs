@@ -1,0 +1,137 @@
+//! The few questions to Microsoft Graph that every application asks.
+
+pub mod manager;
+pub mod photo;
+pub mod user;
+
+use std::time::Duration;
+
+use async_msal::Scopes;
+use url::Url;
+
+pub use self::photo::Photo;
+pub use self::user::User;
+use crate::error::Error;
+use crate::handle::AsyncMsal;
+use crate::record::item;
+
+/// Fields asked of a user: a closed list, so that the answer is small.
+const USER_FIELDS: &str =
+    "$select=id,displayName,mail,userPrincipalName,givenName,surname,jobTitle,preferredLanguage";
+
+/// The scopes with which Graph tells a user's manager (Microsoft Graph, List manager, permissions).
+const MANAGER_SCOPES: [&str; 4] =
+    ["User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"];
+
+/// User and manager as they were found.
+#[derive(Debug)]
+pub(crate) struct Profile {
+    pub(crate) user: User,
+    pub(crate) manager: Option<User>,
+}
+
+impl AsyncMsal {
+    /// Fetches user and manager where that failed at sign-in, and keeps them in the session. Where nothing is due,
+    /// nothing is asked.
+    ///
+    /// # Errors
+    /// As [`me`](Self::me) and [`save`](Self::save).
+    ///
+    /// # Cancel safety
+    /// Dropped, it stays due.
+    pub async fn complete_profile(&self) -> Result<(), Error> {
+        self.load().await?;
+        if !self.has(item::PROFILE_DUE) {
+            return Ok(());
+        }
+        let profile = self.fetch_profile().await?;
+        self.keep_profile(&profile);
+        self.save().await
+    }
+
+    /// User and manager, asked side by side; the manager only where a granted scope allows it.
+    pub(crate) async fn fetch_profile(&self) -> Result<Profile, Error> {
+        let scopes = self.msal().settings().scopes();
+        let token = self.get_token(scopes).await?;
+        let graph = self.msal().api().graph_url(self.msal().client()).await?;
+        if allows(&token.scopes, &graph, &MANAGER_SCOPES) {
+            let (user, manager) = futures_util::join!(self.me(), self.manager());
+            return Ok(Profile { user: user?, manager: manager? });
+        }
+        Ok(Profile { user: self.me().await?, manager: None })
+    }
+
+    /// Fetches the profile of a session that is just being made, within `limit`; what fails is fetched later.
+    pub(crate) async fn fetch_profile_within(&self, limit: Duration) {
+        match tokio::time::timeout(limit, self.fetch_profile()).await {
+            Ok(Ok(profile)) => return self.keep_profile(&profile),
+            Ok(Err(error)) => {
+                tracing::warn!(target: crate::telemetry::TARGET, code = %error.code(), "profile is fetched later");
+            }
+            Err(_) => {
+                tracing::warn!(target: crate::telemetry::TARGET, "profile took too long and is fetched later")
+            }
+        }
+        self.set_own(item::PROFILE_DUE, Some(true.into()));
+    }
+
+    fn keep_profile(&self, Profile { user, manager }: &Profile) {
+        // The mail is never emptied: Python counts a session without it as signed out.
+        if let Some(mail) = &user.mail {
+            self.set_own(item::MAIL, Some(mail.as_str().into()));
+        }
+        if let Some(name) = &user.display_name {
+            self.set_own(item::NAME, Some(name.as_str().into()));
+        }
+        let manager = manager.as_ref();
+        let text = |text: Option<&String>| text.map(|text| text.as_str().into());
+        self.set_own(item::MANAGER_MAIL, text(manager.and_then(|manager| manager.mail.as_ref())));
+        self.set_own(item::MANAGER_NAME, text(manager.and_then(|manager| manager.display_name.as_ref())));
+        self.set_own(item::PROFILE_DUE, None);
+    }
+}
+
+/// Whether one of Graph's scopes named in `wanted` is granted, in its short form or with Graph's address before it.
+fn allows(granted: &Scopes, graph: &Url, wanted: &[&str]) -> bool {
+    granted.iter().any(|scope| {
+        short(scope, graph).is_some_and(|name| wanted.iter().any(|w| w.eq_ignore_ascii_case(name)))
+    })
+}
+
+/// Whether the scopes ask for a token of Graph at all: a token of another API is not shown to Graph.
+pub(crate) fn is_for_graph(scopes: &Scopes, graph: &Url) -> bool {
+    scopes.iter().any(|scope| short(scope, graph).is_some())
+}
+
+/// The short name of a scope of Graph; `None` for another API's and for those that belong to no API.
+fn short<'a>(scope: &'a str, graph: &Url) -> Option<&'a str> {
+    match scope.rsplit_once('/') {
+        Some((resource, name)) => {
+            let resource = Url::parse(resource).ok()?;
+            (resource.host_str() == graph.host_str()).then_some(name)
+        }
+        None => (!["openid", "profile", "email", "offline_access"].contains(&scope)).then_some(scope),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manager_is_asked_for_only_with_a_scope_that_allows_it() {
+        let graph = Url::parse("https://graph.microsoft.com/v1.0").unwrap();
+        let allowed = |scopes: &str| allows(&Scopes::parse(scopes), &graph, &MANAGER_SCOPES);
+        assert!(allowed("User.Read User.Read.All openid"));
+        assert!(allowed("https://graph.microsoft.com/directory.read.all"));
+        assert!(!allowed("User.Read openid profile"));
+        assert!(!allowed("https://api.example/User.Read.All"));
+    }
+
+    #[test]
+    fn a_token_of_another_api_is_not_graphs() {
+        let graph = Url::parse("https://graph.microsoft.com/v1.0").unwrap();
+        assert!(is_for_graph(&Scopes::parse("User.Read"), &graph));
+        assert!(!is_for_graph(&Scopes::parse("api://1234/read openid"), &graph));
+    }
+}

@@ -1,0 +1,276 @@
+//! [`Msal`]: the application. One per process, cheap to clone.
+
+mod builder;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_msal::{Clock, ConfidentialClient};
+use futures_util::Stream;
+use futures_util::stream::{self, StreamExt as _};
+
+pub use self::builder::MsalBuilder;
+pub(crate) use self::builder::join;
+use crate::api_client::ApiClient;
+use crate::background::Background;
+use crate::error::Error;
+use crate::handle::AsyncMsal;
+use crate::health::Health;
+use crate::identity::Identity;
+use crate::record::item;
+use crate::renewal::Renewals;
+use crate::sealing::{KeyRing, Purpose, SealError};
+use crate::session_id::{Handle, SessionId, StoreKey};
+use crate::settings::Settings;
+use crate::store::{Cursor, Operation, SessionStore, StoreGuard};
+use crate::user_index::{self, Find};
+
+/// Records of one page of a listing.
+const PAGE: usize = 200;
+
+/// The application: protocol client, session store, settings and the work in flight. One per process; a clone is
+/// another handle to the same.
+///
+/// Nothing is asked of the network or the store before it is needed.
+#[derive(Clone)]
+pub struct Msal {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: ConfidentialClient,
+    settings: Settings,
+    store: StoreGuard,
+    record_keys: KeyRing,
+    cookie_keys: KeyRing,
+    api: ApiClient,
+    renewals: Renewals,
+    background: Background,
+}
+
+impl fmt::Debug for Msal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Msal").field("settings", &self.inner.settings).finish_non_exhaustive()
+    }
+}
+
+/// A session as a listing shows it: nothing that could be used to become its user.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SessionSummary {
+    /// The short name.
+    pub handle: Handle,
+    /// The key of the record, for [`Msal::session_by_key`].
+    pub key: StoreKey,
+    /// Who is signed in.
+    pub identity: Option<Identity>,
+    /// The user's mail.
+    pub mail: Option<String>,
+    /// The user's display name.
+    pub name: Option<String>,
+    /// When the session was last lengthened, unix seconds.
+    pub created: i64,
+    /// When the store forgets it, unix seconds.
+    pub expires_at: Option<i64>,
+}
+
+impl Msal {
+    /// Builds on a protocol client and a store. Required beside them: the application's own address, and keys or the
+    /// client secret to derive them from.
+    pub fn builder(client: ConfidentialClient, store: Arc<dyn SessionStore>) -> MsalBuilder {
+        MsalBuilder::new(client, store)
+    }
+
+    /// Reads the settings from the process's environment. No network, no store.
+    ///
+    /// # Errors
+    /// Names all that is missing or unreadable, at once.
+    pub fn from_env() -> Result<Self, Error> {
+        Self::from_settings(Settings::from_env()?)
+    }
+
+    /// Builds from settings. No network, no store; a CA_FILE is read.
+    ///
+    /// # Errors
+    /// When the settings do not fit together.
+    pub fn from_settings(settings: Settings) -> Result<Self, Error> {
+        builder::from_settings(settings)
+    }
+
+    /// What is configured.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    /// The protocol client.
+    #[must_use]
+    pub fn client(&self) -> &ConfidentialClient {
+        &self.inner.client
+    }
+
+    /// The clock everything here goes by.
+    #[must_use]
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        self.inner.client.clock()
+    }
+
+    /// The key under which the session of `id` is stored.
+    #[must_use]
+    pub fn store_key(&self, id: &SessionId) -> StoreKey {
+        StoreKey::new(self.settings().layout(), self.settings().cookie_name(), id)
+    }
+
+    /// A handle of the session of `id` that reads the store only when something is asked of it.
+    #[must_use]
+    pub fn session(&self, id: &SessionId) -> AsyncMsal {
+        AsyncMsal::stored(self.clone(), self.store_key(id), Some(id.clone()))
+    }
+
+    /// A handle of the session under a key met in a listing or kept by a job.
+    #[must_use]
+    pub fn session_by_key(&self, key: &StoreKey) -> AsyncMsal {
+        AsyncMsal::stored(self.clone(), key.clone(), None)
+    }
+
+    /// A session of nobody yet, for items of a visitor. It is stored by its first [`AsyncMsal::save`].
+    #[must_use]
+    pub fn new_session(&self) -> AsyncMsal {
+        AsyncMsal::fresh(self.clone())
+    }
+
+    /// Reads the session of `id`. `None` where there is none: unknown, ended, expired or unreadable.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the store cannot be asked: that is not "signed out".
+    ///
+    /// # Cancel safety
+    /// Nothing is left behind.
+    pub async fn load_session(&self, id: &SessionId) -> Result<Option<AsyncMsal>, Error> {
+        let session = self.session(id);
+        Ok(session.load().await?.then_some(session))
+    }
+
+    /// The newest live session of the person or mail address asked for.
+    ///
+    /// # Errors
+    /// [`Error::Ambiguous`] when sessions of different people match; nobody is guessed. [`Error::Store`] when the store
+    /// cannot be asked.
+    ///
+    /// # Cancel safety
+    /// Nothing is left behind.
+    pub async fn for_user(&self, find: &Find) -> Result<Option<AsyncMsal>, Error> {
+        let found = user_index::lookup(self, find).await?;
+        let Some(first) = found.first() else { return Ok(None) };
+        if found.iter().any(|other| !other.identity.is_same_person(&first.identity)) {
+            return Err(Error::Ambiguous);
+        }
+        let newest =
+            found.into_iter().max_by_key(|session| (session.identity.signed_in_at, session.record.created()));
+        let Some(newest) = newest else { return Ok(None) };
+        let session = self.session_by_key(&newest.key);
+        Ok(session.load().await?.then_some(session))
+    }
+
+    /// All live sessions, page by page, in bounded memory. A session may be met twice where the store changes meanwhile.
+    pub fn sessions(&self) -> impl Stream<Item = Result<SessionSummary, Error>> + use<> {
+        let start = (self.clone(), Some(None::<Cursor>));
+        stream::unfold(start, |(msal, cursor)| async move {
+            let page = msal.page(cursor?).await;
+            let next = page.as_ref().ok().and_then(|(_, next)| next.clone()).map(Some);
+            let items = match page {
+                Ok((sessions, _)) => sessions.into_iter().map(Ok).collect(),
+                Err(error) => vec![Err(error)],
+            };
+            Some((stream::iter(items), (msal, next)))
+        })
+        .flatten()
+    }
+
+    async fn page(&self, cursor: Option<Cursor>) -> Result<(Vec<SessionSummary>, Option<Cursor>), Error> {
+        let page = self.store().run(Operation::Scan, |store| store.scan(cursor, PAGE)).await?;
+        let settings = self.settings();
+        let sessions = page.records.into_iter().filter_map(|(key, stored)| {
+            let key = StoreKey::parse(settings.layout(), settings.cookie_name(), &key)?;
+            let loaded = self.understand_stored(&key, stored)?;
+            Some(SessionSummary {
+                handle: key.handle(),
+                identity: loaded.person.as_ref().map(|person| person.identity.clone()),
+                mail: loaded.record.text(item::MAIL).map(str::to_owned),
+                name: loaded.record.text(item::NAME).map(str::to_owned),
+                created: loaded.record.created(),
+                expires_at: loaded.stored.expires_at,
+                key,
+            })
+        });
+        Ok((sessions.collect(), page.next))
+    }
+
+    /// Store, authority and keys: each with since when and why.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        Health::new(self.store().health(), self.client().health())
+    }
+
+    /// Asks the store whether it is there, so that [`health`](Self::health) knows.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when it is not.
+    ///
+    /// # Cancel safety
+    /// Nothing is left behind.
+    pub async fn ping_store(&self) -> Result<(), Error> {
+        Ok(self.store().run(Operation::Ping, |store| store.ping()).await?)
+    }
+
+    /// Stops background work and waits, at most `limit`, until sign-ins and renewals in flight have ended; `false` where
+    /// the time ran out. 10 s is a good limit: the time of one token request.
+    ///
+    /// # Cancel safety
+    /// Dropped, the work goes on unwatched.
+    pub async fn shutdown(&self, limit: Duration) -> bool {
+        self.inner.background.shutdown(limit).await
+    }
+
+    /// Seals a small value for a cookie of the web layer or the application. `place` says where it belongs, such as the
+    /// cookie's name; a value moved elsewhere does not open.
+    ///
+    /// # Errors
+    /// When the source of randomness fails.
+    pub fn seal(&self, purpose: Purpose, place: &str, value: &[u8]) -> Result<String, SealError> {
+        self.cookie_keys().seal_text(self.client().random().as_ref(), purpose, place, value)
+    }
+
+    /// Opens what [`seal`](Self::seal) made, with any of the keys. It carries no time: put one into the value.
+    ///
+    /// # Errors
+    /// When it was altered, belongs elsewhere, or was sealed by an unknown key.
+    pub fn open(&self, purpose: Purpose, place: &str, sealed: &str) -> Result<Vec<u8>, SealError> {
+        self.cookie_keys().open_text(purpose, place, sealed).map(|text| text.to_vec())
+    }
+
+    pub(crate) fn store(&self) -> &StoreGuard {
+        &self.inner.store
+    }
+
+    pub(crate) fn record_keys(&self) -> &KeyRing {
+        &self.inner.record_keys
+    }
+
+    pub(crate) fn cookie_keys(&self) -> &KeyRing {
+        &self.inner.cookie_keys
+    }
+
+    pub(crate) fn api(&self) -> &ApiClient {
+        &self.inner.api
+    }
+
+    pub(crate) fn renewals(&self) -> &Renewals {
+        &self.inner.renewals
+    }
+
+    pub(crate) fn background(&self) -> &Background {
+        &self.inner.background
+    }
+}

@@ -1,0 +1,232 @@
+//! The stored record: what it holds in both layouts, and what counts as absent or signed out.
+//!
+//! The text is aiohttp_session's in both layouts: `{"created": <seconds>, "session": {..}}`, an ended session `{}`. In the
+//! sealed layout that text is sealed with the store key as associated data.
+
+use std::fmt;
+
+use async_msal::TokenCache;
+use serde_json::{Map, Value};
+
+use crate::telemetry;
+
+/// Items this library and aiohttp_msal give a meaning to.
+pub(crate) mod item {
+    /// MSAL's token cache, JSON text inside JSON.
+    pub(crate) const TOKEN_CACHE: &str = "token_cache";
+    /// A sign-in between its two legs, kept in the session by the handle's own form of it.
+    pub(crate) const FLOW_CACHE: &str = "flow_cache";
+    /// The user's mail.
+    pub(crate) const MAIL: &str = "mail";
+    /// The user's display name.
+    pub(crate) const NAME: &str = "name";
+    /// The manager's mail.
+    pub(crate) const MANAGER_MAIL: &str = "m_mail";
+    /// The manager's display name.
+    pub(crate) const MANAGER_NAME: &str = "m_name";
+    /// Who is signed in, from the verified id token.
+    pub(crate) const IDENTITY: &str = "async_msal";
+    /// Set while the profile could not be fetched at sign-in.
+    pub(crate) const PROFILE_DUE: &str = "async_msal_profile_due";
+
+    /// Items the application may not write: they say who is signed in and with which tokens.
+    pub(crate) const RESERVED: [&str; 8] =
+        [TOKEN_CACHE, FLOW_CACHE, MAIL, NAME, MANAGER_MAIL, MANAGER_NAME, IDENTITY, PROFILE_DUE];
+}
+
+/// Most bytes a record's text may have; a longer one is not read.
+pub(crate) const MAX_RECORD: usize = 1024 * 1024;
+
+/// The items of one session.
+#[derive(Clone, Default, PartialEq)]
+pub struct SessionRecord {
+    /// When it was made or its life last lengthened, unix seconds.
+    created: i64,
+    items: Map<String, Value>,
+    /// `created` was not the integer that aiohttp_session needs, and is mended by the next write.
+    spoiled: bool,
+}
+
+impl fmt::Debug for SessionRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { created, items, spoiled } = self;
+        f.debug_struct("SessionRecord")
+            .field("created", created)
+            .field("items", &items.keys().collect::<Vec<_>>())
+            .field("spoiled", spoiled)
+            .finish()
+    }
+}
+
+/// What was under a key.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Found {
+    /// A session.
+    Session(SessionRecord),
+    /// `{}`: signed out. Nothing brings it back.
+    SignedOut,
+    /// Nothing that can be read, which is the same as nothing; the word says why.
+    Unreadable(&'static str),
+}
+
+impl SessionRecord {
+    /// An empty record made at `now`.
+    #[must_use]
+    pub fn new(now: i64) -> Self {
+        Self { created: now.max(1), ..Self::default() }
+    }
+
+    /// When it was made or its life last lengthened, unix seconds.
+    #[must_use]
+    pub fn created(&self) -> i64 {
+        self.created
+    }
+
+    /// All items, the library's own among them.
+    #[must_use]
+    pub fn items(&self) -> &Map<String, Value> {
+        &self.items
+    }
+
+    /// An item that is a non-empty text.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.items.get(name)?.as_str().filter(|text| !text.is_empty())
+    }
+
+    /// The token cache; an empty one where there is none. One that cannot be read counts as none and is counted.
+    #[must_use]
+    pub fn token_cache(&self) -> TokenCache {
+        let Some(text) = self.text(item::TOKEN_CACHE) else { return TokenCache::new() };
+        TokenCache::parse(text).unwrap_or_else(|_| {
+            telemetry::count(telemetry::UNREADABLE, "reason", "token_cache");
+            TokenCache::new()
+        })
+    }
+
+    pub(crate) fn items_mut(&mut self) -> &mut Map<String, Value> {
+        &mut self.items
+    }
+
+    pub(crate) fn set_created(&mut self, now: i64) {
+        self.created = now.max(1);
+        self.spoiled = false;
+    }
+
+    /// Whether the record must be rewritten for aiohttp_session to read it.
+    pub(crate) fn is_spoiled(&self) -> bool {
+        self.spoiled
+    }
+
+    /// The record's text. `created` is always a positive integer: aiohttp_session drops the data otherwise.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let Self { created, items, spoiled: _ } = self;
+        let mut record = Map::new();
+        record.insert("created".to_owned(), Value::from(*created));
+        record.insert("session".to_owned(), Value::Object(items.clone()));
+        Value::Object(record).to_string().into_bytes()
+    }
+
+    /// Reads a record's text by aiohttp_session's rules, stricter where Python would raise: what Python cannot read, or
+    /// reads as an empty session, is unreadable here. A `created` that is a text of digits is mended, since aiohttp_msal
+    /// 0.6.7 wrote it so.
+    #[must_use]
+    pub fn parse_json(text: &[u8]) -> Found {
+        if text.len() > MAX_RECORD {
+            return Found::Unreadable("too_large");
+        }
+        let Ok(value) = serde_json::from_slice::<Value>(text) else { return Found::Unreadable("not_json") };
+        let Value::Object(mut record) = value else { return Found::Unreadable("not_an_object") };
+        if record.is_empty() {
+            return Found::SignedOut;
+        }
+        let (created, spoiled) = match record.get("created") {
+            Some(Value::Number(number)) => (number.as_i64().or_else(|| whole(number.as_f64()?)), false),
+            Some(Value::String(text)) => (text.trim().parse::<f64>().ok().and_then(whole), true),
+            _ => (None, false),
+        };
+        let Some(created) = created.filter(|created| *created > 0) else {
+            return Found::Unreadable("created");
+        };
+        match record.remove("session") {
+            Some(Value::Object(items)) => Found::Session(Self { created, items, spoiled }),
+            _ => Found::Unreadable("session"),
+        }
+    }
+}
+
+fn whole(seconds: f64) -> Option<i64> {
+    const YEAR_9999: f64 = 253_402_300_800.0;
+    (seconds.is_finite() && (0.0..YEAR_9999).contains(&seconds)).then_some(seconds as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn session(text: &str) -> SessionRecord {
+        match SessionRecord::parse_json(text.as_bytes()) {
+            Found::Session(record) => record,
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_record_of_aiohttp_session_is_read_and_written_alike() {
+        let record = session(r#"{"created": 1700000000, "session": {"mail": "ada@x", "n": {"a": [1]}}}"#);
+        assert_eq!(record.created(), 1_700_000_000);
+        assert_eq!(record.text("mail"), Some("ada@x"));
+        assert_eq!(session(std::str::from_utf8(&record.to_json()).unwrap()), record);
+    }
+
+    #[test]
+    fn an_empty_object_is_signed_out() {
+        assert_eq!(SessionRecord::parse_json(b"{}"), Found::SignedOut);
+    }
+
+    #[test]
+    fn a_record_that_python_cannot_use_is_unreadable_and_does_not_panic() {
+        let bad: [&[u8]; 13] = [
+            b"",
+            b"null",
+            b"[]",
+            b"7",
+            b"\"x\"",
+            b"{",
+            b"\xff\xfe",
+            br#"{"created":0,"session":{}}"#,
+            br#"{"session":{}}"#,
+            br#"{"created":1}"#,
+            br#"{"created":1,"session":[]}"#,
+            br#"{"created":"soon","session":{}}"#,
+            br#"{"created":-4,"session":{}}"#,
+        ];
+        for text in bad {
+            let found = SessionRecord::parse_json(text);
+            assert!(matches!(found, Found::Unreadable(_)), "{:?}: {found:?}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn a_record_of_five_megabytes_is_not_read() {
+        let text = vec![b' '; 5 * 1024 * 1024];
+        assert_eq!(SessionRecord::parse_json(&text), Found::Unreadable("too_large"));
+    }
+
+    #[test]
+    fn created_as_a_text_is_mended_by_the_next_write() {
+        let record = session(r#"{"created": "1700000000", "session": {"mail": "a"}}"#);
+        assert!(record.is_spoiled());
+        let written: Value = serde_json::from_slice(&record.to_json()).unwrap();
+        assert_eq!(written["created"], 1_700_000_000);
+    }
+
+    #[test]
+    fn debug_shows_names_of_items_and_no_value() {
+        let record = session(r#"{"created": 1, "session": {"token_cache": "canary"}}"#);
+        assert!(!format!("{record:?}").contains("canary"));
+        assert!(format!("{record:?}").contains("token_cache"));
+    }
+}

@@ -1,0 +1,261 @@
+//! One renewal at a time per session, over all nodes, whoever asks and whoever gives up waiting.
+//!
+//! First a lock in this process, then the store's lease, which outlives a token request and is extended while it runs.
+//! After taking it the record is read again: another node may have renewed. The renewal runs in a task of its own, saves
+//! before it hands out, and goes on when its caller is gone.
+
+mod lease;
+mod memory;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_msal::{ClaimsChallenge, Lookup, RefreshOptions, Scopes, TokenCache, TokenResult};
+use tokio::sync::oneshot;
+use tracing::Instrument as _;
+
+use self::lease::Lease;
+pub(crate) use self::memory::Renewals;
+use crate::error::Error;
+use crate::identity::Person;
+use crate::msal::Msal;
+use crate::patch::Patch;
+use crate::record::item;
+use crate::session::{Loaded, Slide};
+use crate::session_id::{StoreKey, sha256_hex};
+use crate::telemetry;
+
+/// Why a token is renewed.
+#[derive(Clone, Debug)]
+pub(crate) enum Cause {
+    /// None is at hand that lives long enough.
+    Expired,
+    /// One is at hand, and due for renewal ahead of time.
+    Aging,
+    /// An API refused the token with this hash and demands these claims.
+    Claims { challenge: ClaimsChallenge, refused: String },
+}
+
+impl Cause {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Aging => "aging",
+            Self::Claims { .. } => "claims",
+        }
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    pub(crate) key: StoreKey,
+    pub(crate) scopes: Scopes,
+    pub(crate) cause: Cause,
+    /// When the caller began to want it, unix seconds: what was renewed since then is taken whatever its lifetime.
+    pub(crate) since: i64,
+}
+
+/// What came of it: the token, and the record it stands in.
+#[derive(Debug)]
+pub(crate) struct Renewed {
+    pub(crate) token: TokenResult,
+    pub(crate) loaded: Loaded,
+}
+
+/// The hash by which a refused token is recognised.
+pub(crate) fn token_hash(token: &TokenResult) -> String {
+    sha256_hex(token.access_token.expose_secret().as_bytes())
+}
+
+/// Renews, or takes what somebody else renewed.
+///
+/// Cancel safety: the renewal goes on in its task; only its answer to this caller is lost.
+pub(crate) async fn renew(msal: &Msal, request: Request) -> Result<Renewed, Error> {
+    let (answer, waiting) = oneshot::channel();
+    let span = tracing::info_span!(target: telemetry::TARGET, "async_msal.renewal",
+        session = %request.key.handle(), cause = request.cause.name());
+    let task = lead(msal.clone(), request, answer).instrument(span);
+    msal.background().spawn(task);
+    waiting.await.unwrap_or(Err(Error::ShuttingDown))
+}
+
+async fn lead(msal: Msal, request: Request, answer: oneshot::Sender<Result<Renewed, Error>>) {
+    let lock = msal.renewals().lock(&request.key).await;
+    let turn = lock.lock().await;
+    let attempt = Attempt { msal: &msal, request: &request, lease: None, unsaved: None };
+    let (result, lease, unsaved) = attempt.run().await;
+    drop(turn);
+    // The caller may be gone; the renewal counts all the same.
+    drop(answer.send(result));
+    if let Some(patch) = unsaved {
+        memory::keep_saving(&msal, &request.key, &patch).await;
+    }
+    if let Some(lease) = lease {
+        lease.release(&msal).await;
+    }
+}
+
+/// One renewal under the session's lock.
+struct Attempt<'a> {
+    msal: &'a Msal,
+    request: &'a Request,
+    lease: Option<Lease>,
+    /// Renewed tokens that the store would not take.
+    unsaved: Option<Arc<Patch>>,
+}
+
+impl Attempt<'_> {
+    async fn run(mut self) -> (Result<Renewed, Error>, Option<Lease>, Option<Arc<Patch>>) {
+        let result = self.renewed().await;
+        let outcome = match &result {
+            Ok((_, outcome)) => *outcome,
+            Err(error) => error.label(),
+        };
+        telemetry::count_renewal(outcome, self.request.cause.name());
+        (result.map(|(renewed, _)| renewed), self.lease, self.unsaved)
+    }
+
+    async fn renewed(&mut self) -> Result<(Renewed, &'static str), Error> {
+        let loaded = self.load().await?;
+        let person = person(&loaded)?;
+        if let Some(token) = self.settled(&loaded, &person) {
+            return Ok((Renewed { token, loaded }, "taken_over"));
+        }
+        if let Some(error) = self.msal.renewals().failure(self.request).await {
+            return self.old_or(loaded, &person, error);
+        }
+        if let Some(renewed) = self.take_lease().await? {
+            return Ok((renewed, "taken_over"));
+        }
+        // Never a local copy: another node may have renewed while the lease was waited for.
+        let loaded = self.load().await?;
+        let person = self::person(&loaded)?;
+        if let Some(token) = self.settled(&loaded, &person) {
+            return Ok((Renewed { token, loaded }, "taken_over"));
+        }
+        if let Some(error) = memory::failed_elsewhere(self.msal, self.request).await {
+            return self.old_or(loaded, &person, error);
+        }
+        self.refresh(loaded, &person).await
+    }
+
+    async fn load(&self) -> Result<Loaded, Error> {
+        self.msal.load_record(&self.request.key).await?.ok_or(Error::SessionEnded)
+    }
+
+    /// A token that answers the request without a token request of our own.
+    fn settled(&self, loaded: &Loaded, person: &Person) -> Option<TokenResult> {
+        let client = self.msal.client();
+        let hit = match client.find_access_token(&loaded.cache, &person.account, &self.request.scopes) {
+            Lookup::Hit(hit) => Some(TokenResult::from(hit)),
+            _ => None,
+        };
+        match &self.request.cause {
+            Cause::Expired => hit.or_else(|| {
+                let unexpired = self.unexpired(loaded, person)?;
+                (unexpired.cached_at? >= self.request.since).then_some(unexpired)
+            }),
+            Cause::Aging => hit.filter(|token| !token.renew_due),
+            Cause::Claims { refused, .. } => hit.filter(|token| token_hash(token) != *refused),
+        }
+    }
+
+    /// A token that has not expired, however soon it will.
+    fn unexpired(&self, loaded: &Loaded, person: &Person) -> Option<TokenResult> {
+        self.msal.client().find_unexpired_token(&loaded.cache, &person.account, &self.request.scopes)
+    }
+
+    /// Waits for the lease, looking in between whether its holder has renewed for us. Where the store cannot give
+    /// leases (read-only, full), the renewal goes on under this process's lock alone.
+    async fn take_lease(&mut self) -> Result<Option<Renewed>, Error> {
+        let started = Instant::now();
+        let mut waiting = lease::Waiting::new();
+        loop {
+            match Lease::take(self.msal, &self.request.key).await {
+                Ok(Some(lease)) => {
+                    metrics::histogram!(telemetry::LEASE_WAIT).record(started.elapsed().as_secs_f64());
+                    self.lease = Some(lease);
+                    return Ok(None);
+                }
+                Ok(None) => waiting.pause().await?,
+                Err(error) => {
+                    tracing::warn!(target: telemetry::TARGET, %error, "renewing without a lease");
+                    return Ok(None);
+                }
+            }
+            let loaded = self.load().await?;
+            let person = person(&loaded)?;
+            if let Some(token) = self.settled(&loaded, &person) {
+                return Ok(Some(Renewed { token, loaded }));
+            }
+        }
+    }
+
+    async fn refresh(&mut self, loaded: Loaded, person: &Person) -> Result<(Renewed, &'static str), Error> {
+        let _room = self.msal.background().token_requests().acquire().await;
+        let mut cache = TokenCache::clone(&loaded.cache);
+        cache.mark_unchanged();
+        let options = match &self.request.cause {
+            Cause::Claims { challenge, .. } => RefreshOptions::default().with_claims(challenge.clone()),
+            Cause::Expired | Cause::Aging => RefreshOptions::default(),
+        };
+        let client = self.msal.client();
+        let refreshing = client.refresh(&mut cache, &person.account, &self.request.scopes, options);
+        let result = lease::keep(self.msal, self.lease.as_ref(), refreshing).await;
+        let id_token = result.as_ref().ok().and_then(|token| token.id_token.as_ref());
+        let mut patch =
+            Patch::renewal(person.account.clone(), TokenCache::clone(&loaded.cache), cache.clone());
+        if let Some(token) = id_token {
+            patch.set(item::IDENTITY, person.identity.renewed(token.claims(), token.raw()).to_value());
+        }
+        // A refusal may have changed the cache too: tokens for fewer scopes than asked are kept.
+        let saved = if cache.has_changed() { self.save(patch, &loaded).await? } else { loaded };
+        match result {
+            Ok(token) => Ok((Renewed { token, loaded: saved }, "renewed")),
+            Err(error) => {
+                let error = Arc::new(Error::from(error));
+                memory::remember(self.msal, self.request, &error).await;
+                self.old_or(saved, person, Error::Shared(error))
+            }
+        }
+    }
+
+    /// Saves what was renewed. The store's trouble is not the caller's: the token is handed out, and saved later.
+    async fn save(&mut self, patch: Patch, loaded: &Loaded) -> Result<Loaded, Error> {
+        match self.msal.save_patch(&self.request.key, &patch, Slide::No, Some(loaded.clone())).await {
+            Err(Error::Store(error)) => {
+                telemetry::count(telemetry::SAVE_FAILURES, "outcome", "retrying");
+                tracing::error!(target: telemetry::TARGET, %error, "a renewed token could not be saved; trying again");
+                let patch = Arc::new(patch);
+                self.msal.renewals().keep_unsaved(&self.request.key, &patch).await;
+                self.unsaved = Some(Arc::clone(&patch));
+                let mut local = loaded.clone();
+                local.apply_locally(self.msal, &patch);
+                Ok(local)
+            }
+            other => other,
+        }
+    }
+
+    /// The old token while it has not expired, and a report; else the failure.
+    fn old_or(
+        &self,
+        loaded: Loaded,
+        person: &Person,
+        error: Error,
+    ) -> Result<(Renewed, &'static str), Error> {
+        let usable = !matches!(self.request.cause, Cause::Claims { .. });
+        match self.unexpired(&loaded, person).filter(|_| usable) {
+            Some(token) => {
+                tracing::warn!(target: telemetry::TARGET, code = %error.code(), "renewal failed; the old token still lives");
+                Ok((Renewed { token, loaded }, "kept_old"))
+            }
+            None => Err(error),
+        }
+    }
+}
+
+fn person(loaded: &Loaded) -> Result<Arc<Person>, Error> {
+    loaded.person.clone().ok_or(Error::NotSignedIn)
+}

@@ -1,0 +1,144 @@
+//! What this process remembers between renewals: locks, failures, and tokens the store would not take. All bounded.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use moka::future::Cache;
+use tokio::sync::Mutex;
+
+use super::{Cause, Request};
+use crate::error::{EarlierFailure, Error};
+use crate::msal::Msal;
+use crate::patch::Patch;
+use crate::sealing::Purpose;
+use crate::session::Slide;
+use crate::session_id::StoreKey;
+use crate::store::{MarkKey, Operation};
+use crate::telemetry;
+
+/// Most sessions remembered.
+const CAPACITY: u64 = 20_000;
+/// A lock nobody used for so long is forgotten.
+const LOCK_IDLE: Duration = Duration::from_secs(120);
+/// A failure that waiting may cure is not tried again before.
+const BACK_OFF: Duration = Duration::from_secs(5);
+/// A failure that only the user or an operator can cure is not tried again before.
+const HARD_BACK_OFF: Duration = Duration::from_secs(60);
+/// No authority may silence a session for longer.
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(3600);
+/// How long, and with which pauses, saving is tried again.
+const SAVE_FOR: Duration = Duration::from_secs(60);
+const SAVE_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+/// The memory of renewals of one process.
+#[derive(Debug)]
+pub(crate) struct Renewals {
+    locks: Cache<StoreKey, Arc<Mutex<()>>>,
+    failures: Cache<String, Remembered>,
+    unsaved: Cache<StoreKey, Arc<Patch>>,
+}
+
+#[derive(Clone, Debug)]
+struct Remembered {
+    until: Instant,
+    error: Arc<Error>,
+}
+
+impl Renewals {
+    pub(crate) fn new() -> Self {
+        Self {
+            locks: Cache::builder().max_capacity(CAPACITY).time_to_idle(LOCK_IDLE).build(),
+            failures: Cache::builder().max_capacity(CAPACITY).time_to_live(LONGEST_BACK_OFF).build(),
+            unsaved: Cache::builder().max_capacity(CAPACITY).time_to_live(SAVE_FOR * 2).build(),
+        }
+    }
+
+    /// The lock of one session. Should it be forgotten while held, the store's lease still stands.
+    pub(super) async fn lock(&self, key: &StoreKey) -> Arc<Mutex<()>> {
+        self.locks.get_with_by_ref(key, async { Arc::default() }).await
+    }
+
+    /// A failure that is too young to try again.
+    pub(super) async fn failure(&self, request: &Request) -> Option<Error> {
+        let remembered = self.failures.get(&name(request)?).await?;
+        (remembered.until > Instant::now()).then(|| Error::shared(&remembered.error))
+    }
+
+    /// Renewed tokens of a session that the store would not take yet.
+    pub(crate) async fn unsaved(&self, key: &StoreKey) -> Option<Arc<Patch>> {
+        self.unsaved.get(key).await
+    }
+
+    pub(super) async fn keep_unsaved(&self, key: &StoreKey, patch: &Arc<Patch>) {
+        self.unsaved.insert(key.clone(), Arc::clone(patch)).await;
+    }
+
+    /// Forgets a session that has ended.
+    pub(crate) async fn forget(&self, key: &StoreKey) {
+        self.unsaved.invalidate(key).await;
+    }
+}
+
+/// Failures are remembered per session and scopes: a failure for one scope set does not fail the other. A demand for
+/// claims is answered by one attempt anyway.
+fn name(request: &Request) -> Option<String> {
+    match request.cause {
+        Cause::Expired | Cause::Aging => Some(format!("{} {}", request.key.as_str(), request.scopes)),
+        Cause::Claims { .. } => None,
+    }
+}
+
+/// Remembers a failure here, and tells the other nodes where waiting may cure it.
+pub(super) async fn remember(msal: &Msal, request: &Request, error: &Arc<Error>) {
+    let Some(name) = name(request) else { return };
+    let retryable = error.is_retryable();
+    let pause =
+        error.retry_after().unwrap_or(if retryable { BACK_OFF } else { HARD_BACK_OFF }).min(LONGEST_BACK_OFF);
+    let remembered = Remembered { until: Instant::now() + pause, error: Arc::clone(error) };
+    let mark = MarkKey::of(&format!("failure {name}"));
+    msal.renewals().failures.insert(name, remembered).await;
+    if !retryable {
+        return;
+    }
+    let failure = serde_json::to_vec(&EarlierFailure::of(error)).unwrap_or_default();
+    let keys = msal.cookie_keys();
+    let sealed = keys.seal_json(msal.client().random().as_ref(), Purpose::Failure, mark.as_str(), &failure);
+    if let Ok(sealed) = sealed {
+        let told =
+            msal.store().run(Operation::PutOnce, |store| store.put_once(&mark, Bytes::from(sealed), pause));
+        if let Err(error) = told.await {
+            tracing::debug!(target: telemetry::TARGET, %error, "other nodes were not told of the failed renewal");
+        }
+    }
+}
+
+/// A failure that another node met within its back-off.
+pub(super) async fn failed_elsewhere(msal: &Msal, request: &Request) -> Option<Error> {
+    let mark = MarkKey::of(&format!("failure {}", name(request)?));
+    let sealed = msal.store().run(Operation::LoadOnce, |store| store.load_once(&mark)).await.ok()??;
+    let (text, _) = msal.cookie_keys().open_json(Purpose::Failure, mark.as_str(), &sealed).ok()?;
+    serde_json::from_slice(&text).ok().map(Error::Earlier)
+}
+
+/// Tries to save renewed tokens again until it works, the session ends, or a minute has passed.
+pub(super) async fn keep_saving(msal: &Msal, key: &StoreKey, patch: &Arc<Patch>) {
+    let (started, mut pause) = (Instant::now(), SAVE_PAUSES.0);
+    let outcome = loop {
+        if started.elapsed() > SAVE_FOR {
+            tracing::error!(target: telemetry::TARGET, session = %key.handle(), "a renewed token was not saved");
+            break "given_up";
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(SAVE_PAUSES.1);
+        match msal.save_patch(key, patch, Slide::No, None).await {
+            Ok(_) => break "saved_later",
+            Err(Error::Store(_)) => {}
+            Err(_) => break "session_ended",
+        }
+    };
+    telemetry::count(telemetry::SAVE_FAILURES, "outcome", outcome);
+    if outcome != "given_up" {
+        msal.renewals().forget(key).await;
+    }
+}

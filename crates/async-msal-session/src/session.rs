@@ -1,0 +1,312 @@
+//! Records in the store: reading, saving by compare-and-set with merge on conflict, creating, sliding, ending.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_msal::TokenCache;
+use bytes::Bytes;
+
+use crate::error::Error;
+use crate::identity::{Identity, Person, find_person};
+use crate::msal::Msal;
+use crate::patch::Patch;
+use crate::record::{Found, SessionRecord, item};
+use crate::sealing::Purpose;
+use crate::session_id::{SessionId, SessionLayout, StoreKey};
+use crate::store::{CasOutcome, Expiry, Operation, StoreError, Stored};
+use crate::{record, telemetry, user_index};
+
+/// Rounds of compare-and-set before a save gives up. Each lost round means that somebody else's save went through.
+const MAX_CONFLICTS: u32 = 32;
+
+/// A record as read, with its token cache parsed once.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    pub(crate) key: StoreKey,
+    pub(crate) stored: Stored,
+    pub(crate) record: SessionRecord,
+    pub(crate) cache: Arc<TokenCache>,
+    pub(crate) person: Option<Arc<Person>>,
+    /// Sealed by a former key: the next write seals anew, and indexes under the present key.
+    former_key: bool,
+}
+
+impl Loaded {
+    /// Whether the sliding write is due: at most once per tenth of the idle time.
+    pub(crate) fn slide_due(&self, msal: &Msal) -> bool {
+        let tenth = msal.settings().session_idle().as_secs() / 10;
+        let age = msal.clock().now().saturating_sub(self.record.created());
+        self.stored.expires_at.is_none() || age >= i64::try_from(tenth).unwrap_or(i64::MAX).max(1)
+    }
+
+    /// Applies a patch that the store would not take, for this process only.
+    pub(crate) fn apply_locally(&mut self, msal: &Msal, patch: &Patch) {
+        if patch.apply(&mut self.record) {
+            (self.cache, self.person) = understand(msal, &self.record);
+        }
+    }
+
+    fn with(self, msal: &Msal, record: SessionRecord, stored: Stored) -> Self {
+        let (cache, person) = if record.text(item::TOKEN_CACHE) == self.record.text(item::TOKEN_CACHE)
+            && record.items().get(item::IDENTITY) == self.record.items().get(item::IDENTITY)
+        {
+            (self.cache, self.person)
+        } else {
+            understand(msal, &record)
+        };
+        Self { key: self.key, stored, record, cache, person, former_key: false }
+    }
+}
+
+fn understand(msal: &Msal, record: &SessionRecord) -> (Arc<TokenCache>, Option<Arc<Person>>) {
+    let cache = record.token_cache();
+    let person = find_person(msal.client(), record, &cache).map(Arc::new);
+    (Arc::new(cache), person)
+}
+
+/// Whether a write also lengthens the session's life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Slide {
+    Yes,
+    No,
+}
+
+impl Msal {
+    /// Reads a record. Absent, signed out, past its idle or absolute end, and unreadable are all `None`.
+    pub(crate) async fn load_record(&self, key: &StoreKey) -> Result<Option<Loaded>, Error> {
+        self.background().ensure_sweep(self.store());
+        let Some(stored) = self.store().run(Operation::Load, |store| store.load(key)).await? else {
+            return Ok(None);
+        };
+        let loaded = self.understand_stored(key, stored);
+        Ok(match (loaded, self.renewals().unsaved(key).await) {
+            // Tokens renewed here that the store would not take yet.
+            (Some(mut loaded), Some(patch)) => {
+                loaded.apply_locally(self, &patch);
+                Some(loaded)
+            }
+            (loaded, _) => loaded,
+        })
+    }
+
+    /// Opens and reads what was stored; `None` where it counts as absent.
+    pub(crate) fn understand_stored(&self, key: &StoreKey, stored: Stored) -> Option<Loaded> {
+        let (record, former_key) = self.open_record(key, &stored.value)?;
+        let now = self.clock().now();
+        if now.saturating_sub(record.created()) > seconds(self.settings().session_idle()) {
+            return None;
+        }
+        let (cache, person) = understand(self, &record);
+        if person.as_ref().is_some_and(|person| self.absolute_end(&person.identity) <= now) {
+            return None;
+        }
+        Some(Loaded { key: key.clone(), stored, record, cache, person, former_key })
+    }
+
+    /// Saves a patch onto whatever the record is by now. `from` is what was read last, to save a read.
+    ///
+    /// Cancel safety: dropped at an await, the patch was saved or it was not; never half of it.
+    pub(crate) async fn save_patch(
+        &self,
+        key: &StoreKey,
+        patch: &Patch,
+        slide: Slide,
+        from: Option<Loaded>,
+    ) -> Result<Loaded, Error> {
+        let mut current = match from {
+            Some(loaded) => Some(loaded),
+            None => self.load_record(key).await?,
+        };
+        for _ in 0..MAX_CONFLICTS {
+            let Some(loaded) = current else { return Err(dropped()) };
+            if slide == Slide::Yes && patch.is_empty() && !loaded.slide_due(self) {
+                return Ok(loaded);
+            }
+            match self.try_save(key, patch, slide, loaded).await? {
+                Some(saved) => return Ok(saved),
+                None => telemetry::count_one(telemetry::CONFLICTS),
+            }
+            current = self.load_record(key).await?;
+        }
+        let what = "the record changed with every attempt to save it".to_owned();
+        Err(StoreError::Unavailable { what, source: None }.into())
+    }
+
+    /// One round of a save; `None` on a conflict.
+    async fn try_save(
+        &self,
+        key: &StoreKey,
+        patch: &Patch,
+        slide: Slide,
+        loaded: Loaded,
+    ) -> Result<Option<Loaded>, Error> {
+        let mut record = loaded.record.clone();
+        if !patch.apply(&mut record) {
+            return Err(dropped());
+        }
+        // A record without an end, or with a `created` that Python cannot read, is mended by any write.
+        let lengthen = slide == Slide::Yes || record.is_spoiled() || loaded.stored.expires_at.is_none();
+        let expiry = if lengthen {
+            record.set_created(self.clock().now());
+            Expiry::After(self.time_to_live(loaded.person.as_ref().map(|person| &person.identity)))
+        } else {
+            Expiry::Keep
+        };
+        let value = self.seal_record(key, &record)?;
+        let expected = &loaded.stored.version;
+        let saving = |value: Bytes| {
+            self.store().run(Operation::CompareAndSet, move |store| {
+                store.compare_and_set(key, expected, value, expiry)
+            })
+        };
+        match saving(value.clone()).await? {
+            CasOutcome::Saved(version) => {
+                let expires_at = match expiry {
+                    Expiry::After(ttl) => Some(self.clock().now().saturating_add(seconds(ttl))),
+                    Expiry::Keep => loaded.stored.expires_at,
+                };
+                let (former_key, before) = (loaded.former_key, loaded.person.clone());
+                let saved = loaded.with(self, record, Stored::new(value, version, expires_at));
+                self.index_again(&saved, former_key, before.as_deref()).await;
+                Ok(Some(saved))
+            }
+            CasOutcome::Conflict => Ok(None),
+            CasOutcome::Gone => Err(dropped()),
+        }
+    }
+
+    /// After a write that changed what a session is found by, or the key that names it.
+    async fn index_again(&self, saved: &Loaded, former_key: bool, before: Option<&Person>) {
+        let Some(person) = &saved.person else { return };
+        let sid_before = before.and_then(|before| before.identity.sid.as_ref());
+        let made_anew = before.is_none_or(|before| before.made_anew);
+        if !former_key && !made_anew && sid_before == person.identity.sid.as_ref() {
+            return;
+        }
+        let ttl = self.settings().session_absolute();
+        if let Err(error) = user_index::add(self, &saved.key, &person.identity, &saved.record, ttl).await {
+            tracing::warn!(target: telemetry::TARGET, session = %saved.key.handle(), %error, "session was not indexed again");
+        }
+    }
+
+    /// Makes a new session: a new id, the index, then the record.
+    ///
+    /// Cancel safety: dropped in between, only index entries that point to nothing remain.
+    pub(crate) async fn create_record(
+        &self,
+        record: &SessionRecord,
+        identity: Option<&Identity>,
+    ) -> Result<(SessionId, StoreKey), Error> {
+        let id = SessionId::generate(self.client().random().as_ref())?;
+        let key = self.store_key(&id);
+        if let Some(identity) = identity {
+            user_index::add(self, &key, identity, record, self.settings().session_absolute()).await?;
+        }
+        let value = self.seal_record(&key, record)?;
+        let ttl = self.time_to_live(identity);
+        // The id is random: a record that is there already is this one, written by an attempt that seemed to fail.
+        self.store().run(Operation::Create, |store| store.create(&key, value, ttl)).await?;
+        Ok((id, key))
+    }
+
+    /// Ends a session: the record first, then its index entries. In layout aiohttp `{}` is written over the record,
+    /// which Python understands as signed out; a key that vanished would look to it like a free one.
+    pub(crate) async fn end_record(
+        &self,
+        key: &StoreKey,
+        cause: &'static str,
+    ) -> Result<Option<Loaded>, Error> {
+        let loaded = self.load_record(key).await?;
+        self.renewals().forget(key).await;
+        match self.settings().layout() {
+            SessionLayout::Sealed => {
+                self.store().run(Operation::Delete, |store| store.delete(key)).await?;
+            }
+            SessionLayout::Aiohttp => self.blank_record(key).await?,
+        }
+        if let Some(loaded) = &loaded {
+            telemetry::count(telemetry::SESSIONS_ENDED, "cause", cause);
+            if let Some(person) = &loaded.person {
+                let removed = user_index::remove(self, key, &person.identity, &loaded.record).await;
+                if let Err(error) = removed {
+                    tracing::debug!(target: telemetry::TARGET, session = %key.handle(), %error, "index entry stays behind");
+                }
+            }
+        }
+        Ok(loaded)
+    }
+
+    async fn blank_record(&self, key: &StoreKey) -> Result<(), Error> {
+        for _ in 0..MAX_CONFLICTS {
+            let Some(stored) = self.store().run(Operation::Load, |store| store.load(key)).await? else {
+                return Ok(());
+            };
+            let blank = Bytes::from_static(b"{}");
+            let version = &stored.version;
+            let call = self.store().run(Operation::CompareAndSet, |store| {
+                store.compare_and_set(key, version, blank, Expiry::Keep)
+            });
+            if call.await? != CasOutcome::Conflict {
+                return Ok(());
+            }
+        }
+        let what = "the record changed with every attempt to end it".to_owned();
+        Err(StoreError::Unavailable { what, source: None }.into())
+    }
+
+    /// How long a record may live from now: the idle time, or less where the absolute end comes first.
+    fn time_to_live(&self, identity: Option<&Identity>) -> Duration {
+        let idle = self.settings().session_idle();
+        let Some(identity) = identity else { return idle };
+        let left = self.absolute_end(identity).saturating_sub(self.clock().now()).max(1);
+        idle.min(Duration::from_secs(left.unsigned_abs()))
+    }
+
+    fn absolute_end(&self, identity: &Identity) -> i64 {
+        identity.signed_in_at.saturating_add(seconds(self.settings().session_absolute()))
+    }
+
+    fn seal_record(&self, key: &StoreKey, record: &SessionRecord) -> Result<Bytes, Error> {
+        let text = record.to_json();
+        if text.len() > record::MAX_RECORD {
+            return Err(Error::Item { name: "all items".to_owned(), reason: "the session grew over 1 MiB" });
+        }
+        Ok(match self.settings().layout() {
+            SessionLayout::Sealed => {
+                let random = self.client().random().as_ref();
+                self.record_keys().seal_json(random, Purpose::Record, key.as_str(), &text)?.into()
+            }
+            SessionLayout::Aiohttp => text.into(),
+        })
+    }
+
+    /// Opens a record; what cannot be opened or read counts as absent, and is counted.
+    fn open_record(&self, key: &StoreKey, value: &[u8]) -> Option<(SessionRecord, bool)> {
+        // Base64 makes a sealed record a third longer than its text.
+        let too_large = value.len() > record::MAX_RECORD * 3 / 2;
+        let opened = match self.settings().layout() {
+            _ if too_large => Err("too_large"),
+            SessionLayout::Aiohttp => Ok((SessionRecord::parse_json(value), false)),
+            SessionLayout::Sealed => (self.record_keys().open_json(Purpose::Record, key.as_str(), value))
+                .map(|(text, former)| (SessionRecord::parse_json(&text), former))
+                .map_err(|error| error.code()),
+        };
+        let reason = match opened {
+            Ok((Found::Session(record), former)) => return Some((record, former)),
+            Ok((Found::SignedOut, _)) => return None,
+            Ok((Found::Unreadable(reason), _)) | Err(reason) => reason,
+        };
+        telemetry::count(telemetry::UNREADABLE, "reason", reason);
+        tracing::warn!(target: telemetry::TARGET, session = %key.handle(), reason, "record cannot be read and counts as absent");
+        None
+    }
+}
+
+fn dropped() -> Error {
+    telemetry::count_one(telemetry::PATCHES_DROPPED);
+    Error::SessionEnded
+}
+
+fn seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,208 @@
+//! From named texts to [`Settings`].
+
+use std::path::PathBuf;
+
+use async_msal::{ClientSecret, Scopes};
+use url::Url;
+use zeroize::Zeroizing;
+
+use super::error::{SettingsError, SettingsProblem};
+use super::source::SettingsSource;
+use super::value::{self, StoreUrl, StoreUrlError};
+use super::variables::{VARIABLES, name};
+use super::{SessionLayout, Settings};
+use crate::sealing::parse_key;
+
+/// Collects what is wrong while values are read.
+struct Reader {
+    source: SettingsSource,
+    problems: Vec<SettingsProblem>,
+}
+
+pub(super) fn load(mut source: SettingsSource) -> Result<Settings, SettingsError> {
+    let problems = source.take_problems();
+    let mut reader = Reader { source, problems };
+    reader.refuse_unsupported();
+    let settings = reader.read();
+    match settings {
+        Some(settings) if reader.problems.is_empty() => Ok(settings),
+        _ => Err(SettingsError::new(reader.problems)),
+    }
+}
+
+impl Reader {
+    /// `None` only where something required is missing or wrong, which is then among the problems.
+    fn read(&mut self) -> Option<Settings> {
+        let app_id = self.required(name::SP_APP_ID);
+        let authority = self.required(name::SP_AUTHORITY);
+        let public_url = self
+            .required(name::PUBLIC_URL)
+            .and_then(|text| self.checked(name::PUBLIC_URL, value::base_url(&text)));
+        let secrets = self.secrets();
+        let layout = self.layout();
+        let domain = self.text(name::DOMAIN).and_then(|text| self.checked(name::DOMAIN, value::host(&text)));
+        let cookie_name = self.cookie_name(layout, domain.is_some(), public_url.as_ref());
+        let (idle, absolute) = Settings::default_lifetimes(layout);
+        let session_idle = self.read_with(name::SESSION_IDLE, value::duration).unwrap_or(idle);
+        let session_absolute = self.read_with(name::SESSION_ABSOLUTE, value::duration).unwrap_or(absolute);
+        let store_timeout = self.read_with(name::STORE_TIMEOUT, value::duration);
+        let store = self.store();
+        let session_keys = self.keys(name::SESSION_KEYS);
+        let cookie_keys = self.keys(name::COOKIE_KEYS);
+        let allowed_tenants = self.list(name::ALLOWED_TENANTS, |text| Ok(text.to_owned()));
+        let proxy = |text: &str| text.parse().or_else(|_| text.parse::<std::net::IpAddr>().map(Into::into));
+        let trusted_proxies = self.list(name::TRUSTED_PROXIES, |text| {
+            proxy(text).map_err(|_| "networks like 10.0.0.0/8 are wanted")
+        });
+        let allowed_hosts = self.list(name::ALLOWED_HOSTS, value::host);
+        let graph_url = self.read_with(name::GRAPH_URL, value::base_url);
+        let ca_file = self.text(name::CA_FILE).map(PathBuf::from);
+        let debug_route = self.read_with(name::DEBUG_ROUTE, value::switch).unwrap_or(false);
+        let dangerous_allow_loopback_authority =
+            self.read_with(name::DANGEROUS_ALLOW_LOOPBACK_AUTHORITY, value::switch).unwrap_or(false);
+        Some(Settings {
+            app_id: app_id?,
+            authority: authority?,
+            secrets: secrets?,
+            public_url: public_url?,
+            domain,
+            cookie_name,
+            store: store?,
+            store_timeout: store_timeout.unwrap_or(Settings::DEFAULT_STORE_TIMEOUT),
+            layout,
+            session_keys,
+            cookie_keys,
+            session_idle,
+            session_absolute,
+            allowed_tenants,
+            trusted_proxies,
+            allowed_hosts,
+            graph_url,
+            ca_file,
+            debug_route,
+            dangerous_allow_loopback_authority,
+            scopes: Scopes::from(["User.Read"]),
+        })
+    }
+
+    fn text(&mut self, name: &'static str) -> Option<String> {
+        self.source.take(name)
+    }
+
+    fn required(&mut self, name: &'static str) -> Option<String> {
+        let text = self.text(name);
+        if text.is_none() {
+            let help =
+                VARIABLES.iter().find(|variable| variable.name == name).map_or("", |variable| variable.help);
+            self.problems.push(SettingsProblem::Missing { name: self.source.full(name), help });
+        }
+        text
+    }
+
+    fn checked<T>(&mut self, name: &str, value: Result<T, &'static str>) -> Option<T> {
+        value.map_err(|reason| self.invalid(name, reason)).ok()
+    }
+
+    fn read_with<T>(&mut self, name: &'static str, read: fn(&str) -> Result<T, &'static str>) -> Option<T> {
+        let text = self.text(name)?;
+        self.checked(name, read(&text))
+    }
+
+    fn list<T>(&mut self, name: &'static str, read: impl Fn(&str) -> Result<T, &'static str>) -> Vec<T> {
+        let text = self.text(name).unwrap_or_default();
+        let parts: Result<Vec<T>, _> = value::list(&text).map(read).collect();
+        self.checked(name, parts).unwrap_or_default()
+    }
+
+    fn invalid(&mut self, name: &str, reason: &str) {
+        let name = self.source.full(name);
+        self.problems.push(SettingsProblem::Invalid { name, reason: reason.to_owned() });
+    }
+
+    fn unsupported(&mut self, name: &str, reason: String) {
+        let name = self.source.full(name);
+        self.problems.push(SettingsProblem::Unsupported { name, reason });
+    }
+
+    fn refuse_unsupported(&mut self) {
+        for name in [name::SP_APP_CERT, name::SP_APP_ASSERTION_FILE] {
+            if self.text(name).is_some() {
+                let secret = name::SP_APP_PW;
+                self.unsupported(
+                    name,
+                    format!("a client secret ({secret}) is the only credential supported yet"),
+                );
+            }
+        }
+    }
+
+    /// The present secret and the former ones.
+    fn secrets(&mut self) -> Option<Vec<ClientSecret>> {
+        let present = self.required(name::SP_APP_PW)?;
+        let former = self.text(name::SP_APP_PW_FORMER).unwrap_or_default();
+        let former = value::list(&former).map(ClientSecret::new);
+        Some(std::iter::once(ClientSecret::new(present)).chain(former).collect())
+    }
+
+    fn layout(&mut self) -> SessionLayout {
+        let read = |text: &str| match text.to_ascii_lowercase().as_str() {
+            "sealed" => Ok(SessionLayout::Sealed),
+            "aiohttp" => Ok(SessionLayout::Aiohttp),
+            _ => Err("sealed or aiohttp is wanted"),
+        };
+        self.read_with(name::SESSION_LAYOUT, read).unwrap_or_default()
+    }
+
+    fn cookie_name(&mut self, layout: SessionLayout, domain: bool, public_url: Option<&Url>) -> String {
+        let https = public_url.is_none_or(|url| url.scheme() == "https");
+        let Some(name) = self.read_with(name::COOKIE_NAME, value::cookie_name) else {
+            return Settings::default_cookie_name(layout, domain, https).to_owned();
+        };
+        // RFC 6265bis 4.1.3: browsers drop a cookie whose name promises what its attributes do not keep.
+        if name.starts_with("__Host-") && (domain || !https) {
+            self.invalid(name::COOKIE_NAME, "__Host- needs https and no DOMAIN");
+        } else if name.starts_with("__Secure-") && !https {
+            self.invalid(name::COOKIE_NAME, "__Secure- needs https");
+        }
+        name
+    }
+
+    /// STORE_URL, else REDIS, else SQLite in the data folder.
+    fn store(&mut self) -> Option<StoreUrl> {
+        let data_dir = self.text(name::DATA_DIR);
+        for name in [name::STORE_URL, name::REDIS] {
+            let Some(text) = self.text(name) else { continue };
+            return match value::store_url(&text) {
+                Ok(url) => Some(url),
+                Err(StoreUrlError::Invalid(reason)) => self.checked(name, Err(reason)),
+                Err(StoreUrlError::Unsupported(reason)) => {
+                    self.unsupported(name, reason);
+                    None
+                }
+            };
+        }
+        let folder = data_dir.map(PathBuf::from).or_else(|| state_folder(&self.source));
+        if folder.is_none() {
+            self.invalid(name::DATA_DIR, "no state folder is known here: set DATA_DIR or STORE_URL");
+        }
+        Some(StoreUrl::Sqlite(folder?.join("sessions.db")))
+    }
+
+    fn keys(&mut self, name: &'static str) -> Vec<Zeroizing<Vec<u8>>> {
+        let wanted = "keys of 32 bytes in base64 are wanted (openssl rand -base64 32)";
+        self.list(name, |text| parse_key(text).ok_or(wanted))
+    }
+}
+
+/// The user's state folder (XDG Base Directory: `$XDG_STATE_HOME`, else `$HOME/.local/state`).
+fn state_folder(source: &SettingsSource) -> Option<PathBuf> {
+    let base = match (source.env.get("XDG_STATE_HOME"), source.env.get("HOME")) {
+        (Some(state), _) if state.starts_with('/') => PathBuf::from(state),
+        (_, Some(home)) if home.starts_with('/') => PathBuf::from(home).join(".local/state"),
+        _ => return None,
+    };
+    Some(base.join("async-msal"))
+}
+
+#[cfg(test)]
+mod tests;

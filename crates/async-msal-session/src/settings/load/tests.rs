@@ -1,0 +1,105 @@
+use std::time::Duration;
+
+use super::*;
+use crate::env::Env;
+
+const GOOD: [(&str, &str); 5] = [
+    ("SP_APP_ID", "app"),
+    ("SP_APP_PW", "canary-secret"),
+    ("SP_AUTHORITY", "https://login.microsoftonline.com/contoso.example"),
+    ("PUBLIC_URL", "https://app.example"),
+    ("HOME", "/home/ada"),
+];
+
+fn read(more: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let env = Env::memory(GOOD.iter().chain(more).copied());
+    SettingsSource::new().env(&env, "").read()
+}
+
+fn problem(more: &[(&str, &str)]) -> String {
+    read(more).unwrap_err().to_string()
+}
+
+#[test]
+fn all_missing_settings_are_named_at_once() {
+    let error =
+        SettingsSource::new().env(&Env::memory([("HOME", "/h")]), "APP_").read().unwrap_err().to_string();
+    for name in ["APP_SP_APP_ID", "APP_SP_AUTHORITY", "APP_PUBLIC_URL", "APP_SP_APP_PW"] {
+        assert!(error.contains(&format!("{name} is missing")), "{error}");
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_documentation() {
+    let settings = read(&[]).unwrap();
+    assert_eq!(settings.cookie_name(), "__Host-async_msal");
+    assert_eq!(settings.session_idle(), Duration::from_secs(86_400));
+    assert_eq!(settings.session_absolute(), Duration::from_secs(30 * 86_400));
+    assert_eq!(settings.store_timeout(), Duration::from_millis(500));
+    assert_eq!(settings.store(), &StoreUrl::Sqlite("/home/ada/.local/state/async-msal/sessions.db".into()));
+    assert!(!settings.debug_route() && !settings.dangerous_allow_loopback_authority());
+}
+
+#[test]
+fn layout_aiohttp_has_pythons_cookie_name_and_lifetimes() {
+    let settings = read(&[("SESSION_LAYOUT", "aiohttp")]).unwrap();
+    assert_eq!(settings.cookie_name(), "AIOHTTP_SESSION");
+    assert_eq!(settings.session_idle(), Duration::from_secs(90 * 86_400));
+    assert_eq!(settings.session_absolute(), Duration::from_secs(90 * 86_400));
+}
+
+#[test]
+fn the_cookie_name_follows_domain_and_scheme() {
+    assert_eq!(read(&[("DOMAIN", "example.org")]).unwrap().cookie_name(), "__Secure-async_msal");
+    assert_eq!(read(&[("PUBLIC_URL", "http://localhost:8400")]).unwrap().cookie_name(), "async_msal");
+    assert!(problem(&[("COOKIE_NAME", "__Host-x"), ("DOMAIN", "example.org")]).contains("COOKIE_NAME"));
+}
+
+#[test]
+fn an_unknown_name_is_refused_with_the_nearest_known_in_a_file() {
+    let error = SettingsSource::new().toml("SP_APP_IDD = \"x\"").unwrap().read().unwrap_err().to_string();
+    assert!(error.contains("SP_APP_IDD is unknown, is SP_APP_ID meant?"), "{error}");
+}
+
+#[test]
+fn an_unknown_name_is_refused_in_the_environment_where_a_prefix_is_set() {
+    let env = Env::memory(GOOD.iter().map(|(name, value)| (format!("APP_{name}"), *value)));
+    let error = SettingsSource::new().env(&env, "APP_").read().unwrap_err().to_string();
+    assert!(error.contains("APP_HOME is unknown"), "{error}");
+    read(&[("SESSION_MANAGER", "local/host")]).unwrap();
+}
+
+#[test]
+fn what_is_not_possible_yet_is_named_with_what_is() {
+    assert!(
+        problem(&[("SP_APP_CERT", "/c.pem")])
+            .contains("SP_APP_CERT cannot be used: a client secret (SP_APP_PW)")
+    );
+    let error = problem(&[("REDIS", "redis://user:canary@redis1")]);
+    assert!(error.contains("REDIS cannot be used") && error.contains("sqlite:"), "{error}");
+    assert!(!error.contains("canary"), "{error}");
+}
+
+#[test]
+fn neither_debug_nor_an_error_repeats_a_secret() {
+    let settings = read(&[("SP_APP_PW_FORMER", "canary-old"), ("SESSION_KEYS", &"0a".repeat(32))]).unwrap();
+    assert!(!format!("{settings:?}").contains("canary"));
+    assert!(!problem(&[("SESSION_KEYS", "canary"), ("STORE_URL", "canary")]).contains("canary"));
+}
+
+#[test]
+fn a_file_gives_numbers_switches_and_lists() {
+    let text = "SP_APP_ID = \"a\"\nSP_APP_PW = \"b\"\nSP_AUTHORITY = \"https://l/t\"\nPUBLIC_URL = \"https://a\"\n\
+                SESSION_IDLE = 60\nDEBUG_ROUTE = true\nALLOWED_HOSTS = [\"api.example\", \"b.example\"]\nDATA_DIR = \"/d\"";
+    let settings = SettingsSource::new().toml(text).unwrap().read().unwrap();
+    assert_eq!(settings.session_idle(), Duration::from_secs(60));
+    assert!(settings.debug_route());
+    assert_eq!(settings.allowed_hosts(), ["api.example", "b.example"]);
+}
+
+#[test]
+fn the_later_source_wins() {
+    let env = Env::memory(GOOD);
+    let settings = SettingsSource::new().env(&env, "").value("SP_APP_ID", "flag").read().unwrap();
+    assert_eq!(settings.app_id(), "flag");
+}

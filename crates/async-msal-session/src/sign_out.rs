@@ -1,0 +1,154 @@
+//! Signing out: the session ends here first, then the browser goes to the authority.
+
+use std::time::Duration;
+
+use async_msal::{IdTokenClaims, SignOutRequest};
+use futures_util::TryStreamExt as _;
+use url::Url;
+
+use crate::error::Error;
+use crate::msal::Msal;
+use crate::session::Loaded;
+use crate::session_id::{SessionId, SessionLayout, StoreKey};
+use crate::telemetry;
+use crate::user_index::{self, Find};
+
+/// Attempts to end a session that the store would not end at once, and the pause between them.
+const END_ATTEMPTS: u32 = 10;
+const END_PAUSE: Duration = Duration::from_secs(3);
+/// The authority's sign-out address is not waited for longer: the session has ended already.
+const DISCOVERY_TIME: Duration = Duration::from_secs(3);
+
+/// A sign-out that was done here.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct SignedOut {
+    /// Where to send the browser so that the authority's session ends too; `None` where the authority has no such
+    /// address or it cannot be had.
+    pub end_session_url: Option<Url>,
+    /// Whether there was a session.
+    pub was_signed_in: bool,
+}
+
+impl Msal {
+    /// Ends the session of `id` and says where to send the browser. The authority sends it back to `post_logout_redirect_uri`,
+    /// an address registered there, with `state`.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the store failed: delete the cookie all the same. Ending the session is then tried again
+    /// in the background for a while.
+    ///
+    /// # Cancel safety
+    /// Dropped, the session was ended or it was not.
+    pub async fn sign_out(
+        &self,
+        id: &SessionId,
+        post_logout_redirect_uri: &Url,
+        state: Option<&str>,
+    ) -> Result<SignedOut, Error> {
+        let key = self.store_key(id);
+        let ended =
+            self.end_record(&key, "sign_out").await.inspect_err(|_| self.end_later(&key, "sign_out"))?;
+        let end_session_url = match &ended {
+            Some(loaded) => self.end_session_url(loaded, post_logout_redirect_uri, state).await,
+            None => None,
+        };
+        Ok(SignedOut { end_session_url, was_signed_in: ended.is_some() })
+    }
+
+    /// Ends all sessions of a user, a mail address or an authority's session; how many there were.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the store failed; some may have ended.
+    ///
+    /// # Cancel safety
+    /// Dropped, some may have ended; calling again ends the rest.
+    pub async fn sign_out_everywhere(&self, find: &Find) -> Result<usize, Error> {
+        let mut keys: Vec<StoreKey> =
+            user_index::lookup(self, find).await?.into_iter().map(|found| found.key).collect();
+        // Python services that share the records write no index.
+        if self.settings().layout() == SessionLayout::Aiohttp {
+            let mut sessions = std::pin::pin!(self.sessions());
+            while let Some(session) = sessions.try_next().await? {
+                let matches = session
+                    .identity
+                    .as_ref()
+                    .is_some_and(|identity| find.matches_summary(identity, &session));
+                if matches && !keys.contains(&session.key) {
+                    keys.push(session.key);
+                }
+            }
+        }
+        self.end_all(&keys, "everywhere").await
+    }
+
+    /// Ends the sessions of the authority's session `sid`, found by index (front-channel sign-out, where no cookie comes along);
+    /// how many there were. `iss`, where given, must be the session's issuer.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the store failed; some may have ended.
+    ///
+    /// # Cancel safety
+    /// Dropped, some may have ended; calling again ends the rest.
+    ///
+    /// # Security
+    /// A `sid` bears a sign-out and nothing else.
+    pub async fn sign_out_by_sid(&self, sid: &str, iss: Option<&str>) -> Result<usize, Error> {
+        const LONGEST: usize = 255;
+        if sid.is_empty() || sid.len() > LONGEST {
+            return Ok(0);
+        }
+        let found = user_index::lookup(self, &Find::Sid(sid.to_owned())).await?;
+        let theirs = found.into_iter().filter(|session| iss.is_none_or(|iss| iss == session.identity.iss));
+        let keys: Vec<StoreKey> = theirs.map(|session| session.key).collect();
+        self.end_all(&keys, "front_channel").await
+    }
+
+    async fn end_all(&self, keys: &[StoreKey], cause: &'static str) -> Result<usize, Error> {
+        let mut ended = 0;
+        for key in keys {
+            ended += usize::from(self.end_record(key, cause).await?.is_some());
+        }
+        Ok(ended)
+    }
+
+    /// Tries again, in the background, to end a session that the store would not end.
+    pub(crate) fn end_later(&self, key: &StoreKey, cause: &'static str) {
+        let (msal, key) = (self.clone(), key.clone());
+        self.background().spawn_job(format!("end {}", key.as_str()), async move {
+            for _ in 0..END_ATTEMPTS {
+                tokio::time::sleep(END_PAUSE).await;
+                if msal.end_record(&key, cause).await.is_ok() {
+                    return;
+                }
+            }
+            tracing::error!(target: telemetry::TARGET, session = %key.handle(), "a session could not be ended");
+        });
+    }
+
+    async fn end_session_url(&self, ended: &Loaded, back: &Url, state: Option<&str>) -> Option<Url> {
+        let mut request = SignOutRequest::default().with_post_logout_redirect_uri(back.clone());
+        if let Some(state) = state {
+            request = request.with_state(state.to_owned());
+        }
+        if let Some(hint) = self.logout_hint(ended) {
+            request = request.with_logout_hint(hint);
+        }
+        match tokio::time::timeout(DISCOVERY_TIME, self.client().sign_out_url(request)).await {
+            Ok(Ok(url)) => url,
+            Ok(Err(error)) => {
+                tracing::warn!(target: telemetry::TARGET, code = error.code(), "the authority's sign-out address cannot be had");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// The id token's `login_hint`, by which the authority needs not ask which account it is.
+    fn logout_hint(&self, loaded: &Loaded) -> Option<String> {
+        let account = &loaded.person.as_ref()?.account;
+        let token = loaded.cache.id_token(account, self.client().client_id())?;
+        let claims = IdTokenClaims::from_stored(token.expose_secret()).ok()?;
+        claims.login_hint
+    }
+}

@@ -1,0 +1,114 @@
+//! Opening the file: its mode, its schema and the version of that.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Connection, SqliteConnection};
+
+use super::{StoreError, failed};
+
+/// The schema this build reads and writes (`PRAGMA user_version`).
+const VERSION: i64 = 1;
+/// How long a statement waits for another process's write.
+const BUSY: Duration = Duration::from_secs(2);
+/// Connections of one process. SQLite has one writer at a time; the others read.
+const CONNECTIONS: u32 = 4;
+/// Switching a new file to write-ahead mode needs it alone for a moment, and SQLite does not wait there by itself.
+const OPEN_ATTEMPTS: u32 = 40;
+/// Pause between two attempts to open.
+const OPEN_PAUSE: Duration = Duration::from_millis(25);
+
+const SCHEMA: &str = "
+CREATE TABLE session (
+    key TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL, version INTEGER NOT NULL, expires_at INTEGER NOT NULL
+);
+CREATE INDEX session_end ON session (expires_at);
+CREATE TABLE user_index (
+    name TEXT NOT NULL, key TEXT NOT NULL, added_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,
+    PRIMARY KEY (name, key)
+) WITHOUT ROWID;
+CREATE INDEX user_index_end ON user_index (expires_at);
+CREATE TABLE lease (
+    key TEXT PRIMARY KEY NOT NULL, owner TEXT NOT NULL, fence INTEGER NOT NULL, expires_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX lease_end ON lease (expires_at);
+CREATE TABLE mark (
+    name TEXT PRIMARY KEY NOT NULL, value BLOB NOT NULL, expires_at INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX mark_end ON mark (expires_at);
+PRAGMA user_version = 1;
+";
+
+/// Opens or makes the file and brings its schema up.
+pub(super) async fn open(path: PathBuf) -> Result<SqlitePool, StoreError> {
+    let made = path.clone();
+    tokio::task::spawn_blocking(move || make_private(&made))
+        .await
+        .map_err(|error| StoreError::unavailable("making the SQLite file", error))?
+        .map_err(|error| StoreError::unavailable("making the SQLite file", error))?;
+    let options = SqliteConnectOptions::new()
+        .filename(&path)
+        .busy_timeout(BUSY)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Normal);
+    let mut attempt = 1;
+    loop {
+        match bring_up(&options).await {
+            Err(StoreError::Unavailable { .. }) if attempt < OPEN_ATTEMPTS => attempt += 1,
+            other => break other?,
+        }
+        tokio::time::sleep(OPEN_PAUSE).await;
+    }
+    SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await.map_err(failed)
+}
+
+/// Makes the file readable by its owner only. SQLite gives its side files the same mode.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
+}
+
+async fn bring_up(options: &SqliteConnectOptions) -> Result<(), StoreError> {
+    let mut connection = SqliteConnection::connect_with(options).await.map_err(failed)?;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+    let found: i64 =
+        sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await.map_err(failed)?;
+    if found > VERSION {
+        return Err(StoreError::NewerSchema { found, known: VERSION });
+    }
+    if found == 0 {
+        sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await.map_err(failed)?;
+    }
+    transaction.commit().await.map_err(failed)?;
+    connection.close().await.map_err(failed)
+}
+
+/// Removes what has expired, at most `limit` rows of each table.
+pub(super) async fn sweep(pool: &SqlitePool, now: i64, limit: i64) -> Result<u64, sqlx::Error> {
+    /// A released lease keeps its row this long, so that its fence goes on growing.
+    const LEASE_MEMORY: i64 = 3600;
+    let statements: [(&'static str, i64); 4] = [
+        ("DELETE FROM session WHERE key IN (SELECT key FROM session WHERE expires_at <= ?1 LIMIT ?2)", now),
+        ("DELETE FROM mark WHERE name IN (SELECT name FROM mark WHERE expires_at <= ?1 LIMIT ?2)", now),
+        (
+            "DELETE FROM user_index WHERE (name, key) IN \
+             (SELECT name, key FROM user_index WHERE expires_at <= ?1 LIMIT ?2)",
+            now,
+        ),
+        (
+            "DELETE FROM lease WHERE key IN (SELECT key FROM lease WHERE expires_at <= ?1 LIMIT ?2)",
+            now.saturating_sub(LEASE_MEMORY),
+        ),
+    ];
+    let mut removed = 0;
+    for (statement, before) in statements {
+        removed += sqlx::query(statement).bind(before).bind(limit).execute(pool).await?.rows_affected();
+    }
+    Ok(removed)
+}
