@@ -10,7 +10,7 @@ mod memory;
 use std::sync::Arc;
 use std::time::Instant;
 
-use async_msal::{ClaimsChallenge, Lookup, RefreshOptions, Scopes, TokenCache, TokenResult};
+use async_msal::{ClaimsChallenge, Hit, Lookup, RefreshOptions, Scopes, TokenCache, TokenResult};
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
@@ -154,7 +154,7 @@ impl Attempt<'_> {
         match &self.request.cause {
             Cause::Expired => hit.or_else(|| {
                 let unexpired = self.unexpired(loaded, person)?;
-                (unexpired.cached_at? >= self.request.since).then_some(unexpired)
+                (unexpired.token.cached_at? >= self.request.since).then(|| unexpired.into())
             }),
             Cause::Aging => hit.filter(|token| !token.renew_due),
             Cause::Claims { refused, .. } => hit.filter(|token| token_hash(token) != *refused),
@@ -162,7 +162,7 @@ impl Attempt<'_> {
     }
 
     /// A token that has not expired, however soon it will.
-    fn unexpired(&self, loaded: &Loaded, person: &Person) -> Option<TokenResult> {
+    fn unexpired(&self, loaded: &Loaded, person: &Person) -> Option<Hit> {
         self.msal.client().find_unexpired_token(&loaded.cache, &person.account, &self.request.scopes)
     }
 
@@ -247,7 +247,8 @@ impl Attempt<'_> {
     ) -> Result<(Renewed, &'static str), Error> {
         let usable = !matches!(self.request.cause, Cause::Claims { .. });
         match self.unexpired(&loaded, person).filter(|_| usable) {
-            Some(token) => {
+            Some(hit) => {
+                let token = TokenResult::from(hit);
                 tracing::warn!(target: telemetry::TARGET, code = %error.code(), "renewal failed; the old token still lives");
                 Ok((Renewed { token, loaded }, "kept_old"))
             }

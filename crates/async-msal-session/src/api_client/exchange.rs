@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use async_msal::error::InteractionRequired;
 use async_msal::http::retry_after;
-use async_msal::{ClaimsChallenge, InteractionRequired, TokenResult};
+use async_msal::{ClaimsChallenge, TokenResult};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Method, StatusCode};
 use tokio::time::Instant;

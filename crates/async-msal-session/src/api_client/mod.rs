@@ -13,7 +13,7 @@ mod response;
 use std::fmt;
 use std::time::Duration;
 
-use async_msal::http::{HttpClient, HttpOptions, is_loopback};
+use async_msal::http::{HttpClient, is_loopback};
 use async_msal::{ConfidentialClient, Scopes};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, PROXY_AUTHORIZATION};
@@ -43,12 +43,9 @@ pub(crate) struct ApiClient {
 
 impl ApiClient {
     /// No I/O.
-    pub(crate) fn new(settings: &Settings, ca_pem: Option<&[u8]>) -> Result<Self, Error> {
-        let options = HttpOptions::default().with_request_timeout(BODY_TIMEOUT);
-        let options = match ca_pem {
-            Some(pem) => options.with_extra_ca_pem(pem),
-            None => options,
-        };
+    pub(crate) fn new(settings: &Settings, client: &ConfidentialClient) -> Result<Self, Error> {
+        // The protocol client's proxy, resolver and certificate authorities hold for APIs too.
+        let options = client.http_options().clone().with_request_timeout(BODY_TIMEOUT);
         let http = HttpClient::new(&options)?;
         Ok(Self {
             http,

@@ -54,7 +54,7 @@ impl AsyncMsal {
     #[must_use]
     pub fn token_info(&self, scopes: &Scopes) -> Option<TokenInfo> {
         let (cache, person) = self.tokens().ok()?;
-        let token = self.msal().client().find_unexpired_token(&cache, &person.account, scopes)?;
+        let token = self.msal().client().find_unexpired_token(&cache, &person.account, scopes)?.token;
         Some(TokenInfo { expires_on: token.expires_on, scopes: token.scopes })
     }
 

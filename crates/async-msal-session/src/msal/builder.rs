@@ -34,7 +34,6 @@ pub struct MsalBuilder {
     public_url: bool,
     cookie_name: bool,
     lifetimes: (bool, bool),
-    ca_pem: Option<Vec<u8>>,
     problems: Vec<SettingsProblem>,
 }
 
@@ -73,7 +72,6 @@ impl MsalBuilder {
             public_url: false,
             cookie_name: false,
             lifetimes: (false, false),
-            ca_pem: None,
             problems: Vec::new(),
         }
     }
@@ -172,12 +170,6 @@ impl MsalBuilder {
         self
     }
 
-    /// A certificate authority API calls trust as well, in PEM (CA_FILE). The protocol client has an option of its own.
-    pub fn ca_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
-        self.ca_pem = Some(pem.into());
-        self
-    }
-
     /// Serve the debug page, secrets masked, to signed-in users (DEBUG_ROUTE). Default: off.
     pub fn debug_route(mut self, on: bool) -> Self {
         self.settings.debug_route = on;
@@ -217,13 +209,13 @@ impl MsalBuilder {
     }
 
     fn assemble(self, (record_keys, cookie_keys): (KeyRing, KeyRing)) -> Result<Msal, Error> {
-        let Self { client, store, settings, ca_pem, .. } = self;
+        let Self { client, store, settings, .. } = self;
         if settings.layout == SessionLayout::Aiohttp {
             tracing::warn!(target: crate::telemetry::TARGET,
                 "session records are plain (layout aiohttp): whoever reads the store reads the tokens");
         }
         let store = StoreGuard::new(store, settings.store_timeout, Arc::clone(client.clock()));
-        let api = ApiClient::new(&settings, ca_pem.as_deref())?;
+        let api = ApiClient::new(&settings, &client)?;
         let (renewals, background) = (Renewals::new(), Background::new());
         let inner = Inner { client, settings, store, record_keys, cookie_keys, api, renewals, background };
         Ok(Msal { inner: Arc::new(inner) })
@@ -272,8 +264,8 @@ pub(super) fn from_settings(settings: Settings) -> Result<Msal, Error> {
     if settings.dangerous_allow_loopback_authority {
         client = client.dangerous_allow_loopback_authority();
     }
-    if let Some(pem) = &ca_pem {
-        client = client.ca_certificate_pem(pem.clone());
+    if let Some(pem) = ca_pem {
+        client = client.ca_certificate_pem(pem);
     }
     let store = open_store(&settings.store)?;
     let builder = MsalBuilder {
@@ -283,7 +275,6 @@ pub(super) fn from_settings(settings: Settings) -> Result<Msal, Error> {
         public_url: true,
         cookie_name: true,
         lifetimes: (true, true),
-        ca_pem,
         problems: Vec::new(),
     };
     builder.build()

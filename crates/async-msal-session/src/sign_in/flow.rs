@@ -1,6 +1,7 @@
 //! What the browser keeps between the two legs: sealed, small, and for 15 minutes.
 
-use async_msal::{AuthCodeFlow, AuthResponse, AuthResponseError, CodeVerifier, Nonce, Scopes, State};
+use async_msal::error::AuthResponseError;
+use async_msal::{AuthCodeFlow, AuthResponse, CodeVerifier, Nonce, Scopes, State};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -45,7 +46,7 @@ pub(super) struct StoredFlow {
 
 impl StoredFlow {
     pub(super) fn new(msal: &Msal, flow: &AuthCodeFlow, return_to: String, from: Option<&StoreKey>) -> Self {
-        let redirect_uri = flow.redirect_uri().as_str();
+        let redirect_uri = flow.redirect_uri().map_or("", Url::as_str);
         let base = msal.settings().public_url().as_str().trim_end_matches('/');
         Self {
             state: flow.state().expose_secret().to_owned(),

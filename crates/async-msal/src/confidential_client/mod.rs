@@ -27,7 +27,7 @@ use crate::id_token::{IdTokenError, VerifiedIdToken};
 use crate::random::Random;
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, IdToken};
-use crate::token_cache::{Lookup, TokenCache};
+use crate::token_cache::{Hit, Lookup, TokenCache};
 use crate::token_endpoint::response::TokenResponse;
 use crate::token_endpoint::{self, Throttle, TokenRequest};
 
@@ -164,6 +164,18 @@ impl ConfidentialClient {
     #[must_use]
     pub fn find_access_token(&self, cache: &TokenCache, account: &Account, scopes: &Scopes) -> Lookup {
         silent::find(self, cache, account, scopes)
+    }
+
+    /// Looks for a token that has not expired, however soon it will: for whoever cannot renew, or found that another just
+    /// did. No I/O, and the cache stays as it is.
+    #[must_use]
+    pub fn find_unexpired_token(
+        &self,
+        cache: &TokenCache,
+        account: &Account,
+        scopes: &Scopes,
+    ) -> Option<Hit> {
+        silent::find_unexpired(self, cache, account, scopes)
     }
 
     /// Renews by the account's refresh token, newest first.

@@ -7,7 +7,7 @@ use crate::confidential_client::ConfidentialClient;
 use crate::error::Error;
 use crate::scope::Scopes;
 use crate::telemetry;
-use crate::token_cache::{AccessTokenQuery, Lookup, TokenCache};
+use crate::token_cache::{AccessTokenQuery, Hit, Lookup, TokenCache};
 
 pub(crate) fn find(
     client: &ConfidentialClient,
@@ -25,6 +25,17 @@ pub(crate) fn find(
     lookup
 }
 
+/// A token inside the leeway: renewing it is due.
+pub(crate) fn find_unexpired(
+    client: &ConfidentialClient,
+    cache: &TokenCache,
+    account: &Account,
+    scopes: &Scopes,
+) -> Option<Hit> {
+    let query = AccessTokenQuery { account, client_id: client.client_id(), scopes };
+    cache.find_unexpired(&query, client.clock().now()).map(|token| Hit { token, renew_due: true })
+}
+
 pub(crate) async fn acquire(
     client: &ConfidentialClient,
     cache: &mut TokenCache,
@@ -33,7 +44,7 @@ pub(crate) async fn acquire(
 ) -> Result<TokenResult, Error> {
     // An aging token is returned at once: whoever keeps the cache renews it without making anybody wait.
     if let Lookup::Hit(hit) = find(client, cache, account, scopes) {
-        return Ok(TokenResult::cached(hit.token, hit.renew_due));
+        return Ok(hit.into());
     }
     let error = match refresh_token::refresh(client, cache, account, scopes, RefreshOptions::default()).await
     {
@@ -42,11 +53,10 @@ pub(crate) async fn acquire(
         Err(error) if error.ends_session() => return Err(error),
         Err(error) => error,
     };
-    let query = AccessTokenQuery { account, client_id: client.client_id(), scopes };
-    match cache.find_unexpired(&query, client.clock().now()) {
-        Some(token) => {
+    match find_unexpired(client, cache, account, scopes) {
+        Some(hit) => {
             tracing::warn!(code = error.code(), "the renewal failed; the token in hand has not expired yet");
-            Ok(TokenResult::cached(token, true))
+            Ok(hit.into())
         }
         None => Err(error),
     }

@@ -4,7 +4,7 @@ use crate::account::Account;
 use crate::id_token::VerifiedIdToken;
 use crate::scope::Scopes;
 use crate::secret::AccessToken;
-use crate::token_cache::CachedToken;
+use crate::token_cache::{CachedToken, Hit};
 
 /// Where a token came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +56,12 @@ impl TokenResult {
             renew_due,
             correlation_id: None,
         }
+    }
+}
+
+impl From<Hit> for TokenResult {
+    fn from(hit: Hit) -> Self {
+        Self::cached(hit.token, hit.renew_due)
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) use self::throttle::Throttle;
 use crate::client_credential::ClientCredential;
 use crate::error::Error;
 use crate::http::{Failed, HttpClient};
+use crate::secret::ClientSecret;
 use crate::telemetry;
 
 /// Longer answers are cut off while they arrive.
@@ -73,13 +74,6 @@ async fn attempt(
     now: i64,
 ) -> Result<TokenResponse, Failed> {
     let ClientCredential::Secret(secret) = credential;
-    let mut form = form_urlencoded::Serializer::new(String::new());
-    form.append_pair("client_id", client_id).append_pair("grant_type", request.grant);
-    form.append_pair("client_info", "1");
-    if !request.basic {
-        form.append_pair("client_secret", secret.expose_secret());
-    }
-    form.extend_pairs(request.form.iter().filter(|(_, value)| !value.is_empty()));
     let mut post = http
         .for_url(request.endpoint)
         .post(request.endpoint.clone())
@@ -97,8 +91,19 @@ async fn attempt(
     if request.basic {
         post = post.header(AUTHORIZATION, basic(client_id, secret.expose_secret()));
     }
-    let fetched = http.send(post.body(form.finish()), "the token endpoint", LIMIT).await?;
+    let fetched = http.send(post.body(form(client_id, secret, request)), "the token endpoint", LIMIT).await?;
     TokenResponse::read(&fetched, now).map_err(|error| Failed { error, unsent: false })
+}
+
+fn form(client_id: &str, secret: &ClientSecret, request: &TokenRequest<'_>) -> String {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("client_id", client_id).append_pair("grant_type", request.grant);
+    form.append_pair("client_info", "1");
+    if !request.basic {
+        form.append_pair("client_secret", secret.expose_secret());
+    }
+    form.extend_pairs(request.form.iter().filter(|(_, value)| !value.is_empty()));
+    form.finish()
 }
 
 /// Both halves are form-encoded before they are joined (RFC 6749 2.3.1).
