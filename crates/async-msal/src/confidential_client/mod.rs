@@ -62,7 +62,6 @@ impl ConfidentialClient {
     /// assert_eq!(client.environment(), "login.microsoftonline.com");
     /// # Ok::<(), async_msal::Error>(())
     /// ```
-    #[must_use]
     pub fn builder(client_id: impl Into<String>) -> ConfidentialClientBuilder {
         ConfidentialClientBuilder::new(client_id.into())
     }

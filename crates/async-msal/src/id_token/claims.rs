@@ -91,12 +91,11 @@ impl IdTokenClaims {
 impl std::fmt::Debug for IdTokenClaims {
     /// Names, mail addresses and hashes stay out of logs.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let claims = formatter
+        formatter
             .debug_struct("IdTokenClaims")
             .field("iss", &self.iss)
             .field("tid", &self.tid)
-            .finish_non_exhaustive();
-        claims
+            .finish_non_exhaustive()
     }
 }
 

@@ -34,21 +34,15 @@ pub(crate) struct TokenResponse {
 impl TokenResponse {
     pub(crate) fn read(fetched: &Fetched, now: i64) -> Result<Self, Error> {
         let status = fetched.status;
-        let parsed = json::parse_object(&fetched.body);
-        let object = match parsed {
-            Ok(object) => object,
-            Err(_) if status == 429 || status >= 500 && fetched.retry_after.is_some() => {
-                return Err(Error::Throttled { retry_after: fetched.retry_after, server: None });
-            }
-            Err(_) if status != 200 => return Err(InvalidResponse::Status(status).into()),
-            Err(_) => return Err(InvalidResponse::Json("the token endpoint").into()),
+        let Ok(object) = json::parse_object(&fetched.body) else {
+            return Err(without_words(fetched, InvalidResponse::Json("the token endpoint")));
         };
         // An error stays one whatever the status says, and a failing status makes no token good.
         if let Some(error) = ServerError::from_object(&object) {
             return Err(error.classify(status, fetched.retry_after));
         }
         if status != 200 {
-            return Err(InvalidResponse::Status(status).into());
+            return Err(without_words(fetched, InvalidResponse::Status(status)));
         }
         Self::from_object(&object, now)
     }
@@ -75,6 +69,18 @@ impl TokenResponse {
             home_account_id: text(object, "client_info")?.and_then(|info| home_account_id(&info)),
             family_id: text(object, "foci")?,
         })
+    }
+}
+
+/// What an answer means that says nothing itself: its status, and a pause where it names one.
+fn without_words(fetched: &Fetched, on_success: InvalidResponse) -> Error {
+    match fetched.status {
+        429 => Error::Throttled { retry_after: fetched.retry_after, server: None },
+        500.. if fetched.retry_after.is_some() => {
+            Error::Throttled { retry_after: fetched.retry_after, server: None }
+        }
+        200 => on_success.into(),
+        status => InvalidResponse::Status(status).into(),
     }
 }
 
