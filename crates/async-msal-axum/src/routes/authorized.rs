@@ -1,0 +1,122 @@
+//! `POST` and `GET {prefix}/authorized`: the way back from the authority.
+//!
+//! Everything here is written by strangers: any page can send a browser here with any form. What makes an answer
+//! ours is the flow cookie of this browser, whose state it has to carry; the rest is checked by
+//! [`async_msal_session::Msal::complete_sign_in`].
+
+use std::time::Duration;
+
+use async_msal::{AuthResponse, ResponseMode};
+use async_msal_session::{Error, Msal, SignInOutcome};
+use axum::body::Body;
+use axum::extract::{RawQuery, Request};
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue, Method, header};
+use http_body_util::{BodyExt, Limited};
+
+use super::failure;
+use crate::headers;
+use crate::pages::{Page, texts, texts::PageText};
+use crate::rejection::Rejection;
+use crate::visit::Visit;
+
+/// Entra's codes are about 2 KiB; a form of this size is none of its.
+const MAX_BODY: usize = 64 * 1_024;
+/// A browser sends this form at once.
+const BODY_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Response mode `form_post` (OAuth 2.0 Form Post Response Mode): a cross-site POST with the answer in its body.
+pub(crate) async fn by_form(visit: Visit, request: Request) -> Result<Response, Rejection> {
+    if visit.shared().response_mode() != ResponseMode::FormPost {
+        return Ok(wrong_method(&visit, Method::GET));
+    }
+    let (parts, body) = request.into_parts();
+    if !is_form(&parts.headers) {
+        return Ok(refuse(&visit, texts::WRONG_TYPE));
+    }
+    match read(body).await {
+        Ok(form) => finish(&visit, &form).await,
+        Err(text) => Ok(refuse(&visit, text)),
+    }
+}
+
+/// Response mode `query`: used over plain http, where the browser would not send the flow cookie with a cross-site
+/// POST.
+pub(crate) async fn by_query(visit: Visit, RawQuery(query): RawQuery) -> Result<Response, Rejection> {
+    match visit.shared().response_mode() {
+        ResponseMode::Query => finish(&visit, query.as_deref().unwrap_or_default()).await,
+        _ => Ok(wrong_method(&visit, Method::POST)),
+    }
+}
+
+async fn finish(visit: &Visit, text: &str) -> Result<Response, Rejection> {
+    let shared = visit.shared();
+    // 1. One state, within bounds, nothing twice.
+    let Ok(answer) = AuthResponse::parse(text) else { return Ok(refuse(visit, texts::BAD_REQUEST)) };
+    let Some(state) = answer.state() else { return Ok(refuse(visit, texts::BAD_REQUEST)) };
+    // 2. This browser must hold the flow of that state. Without it nothing is redeemed and nothing stored; a repeated
+    //    submit ends here too, and the same-site page behind the redirect tells which of the two it is.
+    let suffix = Msal::flow_cookie_suffix(state.expose_secret());
+    let Some(sealed) = shared.flow_cookies.find(visit.cookies()?, &suffix) else {
+        return Ok(headers::see_other(&shared.site.route("login/resume")));
+    };
+    // 3. The rest of the sign-in, in a task of its own.
+    let outcome = shared.msal.complete_sign_in(sealed, answer, &shared.hooks).await;
+    Ok(answer_browser(visit, outcome, &suffix))
+}
+
+fn answer_browser(visit: &Visit, outcome: Result<SignInOutcome, Error>, suffix: &str) -> Response {
+    let shared = visit.shared();
+    let keep_flow = matches!(outcome, Err(Error::Store(_)));
+    let mut tries =
+        visit.cookies().map(|cookies| shared.tries_cookie.read(&shared.msal, cookies)).unwrap_or_default();
+    let mut lines = Vec::new();
+    let mut response = match outcome {
+        Ok(SignInOutcome::SignedIn(signed_in)) => {
+            tries.succeeded(shared.now());
+            lines.push(shared.session_cookie.set(&signed_in.session_id));
+            headers::see_other(&shared.return_to.resolve(&signed_in.return_to))
+        }
+        Ok(_) => headers::see_other(&shared.site.route("login/resume")),
+        Err(error) => {
+            tries.failed(shared.now());
+            failure::respond(visit, &error, shared.return_to.default_page())
+        }
+    };
+    lines.extend(shared.tries_cookie.write(&shared.msal, &tries));
+    // The flow ends with its answer, good or bad; only where the store could not take the mark may it be sent again.
+    if !keep_flow {
+        lines.push(shared.flow_cookies.remove(suffix));
+    }
+    response.headers_mut().extend(lines.into_iter().map(|line| (header::SET_COOKIE, line)));
+    response
+}
+
+fn is_form(headers: &HeaderMap) -> bool {
+    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let parsed = text.and_then(|text| text.parse::<mime::Mime>().ok());
+    parsed.is_some_and(|mime| mime.essence_str() == mime::APPLICATION_WWW_FORM_URLENCODED.essence_str())
+}
+
+async fn read(body: Body) -> Result<String, PageText> {
+    let collected = tokio::time::timeout(BODY_DEADLINE, Limited::new(body, MAX_BODY).collect()).await;
+    let bytes = match collected {
+        Err(_elapsed) => return Err(texts::TOO_SLOW),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return Err(texts::TOO_LARGE),
+        Ok(Err(_)) => return Err(texts::BAD_REQUEST),
+        Ok(Ok(collected)) => collected.to_bytes(),
+    };
+    String::from_utf8(bytes.into()).map_err(|_| texts::BAD_REQUEST)
+}
+
+fn refuse(visit: &Visit, text: PageText) -> Response {
+    let site = &visit.shared().site;
+    Page::new(text).with_link("Sign in", site.route("login")).respond(site)
+}
+
+fn wrong_method(visit: &Visit, allowed: Method) -> Response {
+    let mut response = refuse(visit, texts::WRONG_METHOD);
+    let allow = if allowed == Method::GET { "GET" } else { "POST" };
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    response
+}

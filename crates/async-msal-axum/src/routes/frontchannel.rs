@@ -1,0 +1,50 @@
+//! `GET {prefix}/frontchannel-logout?sid=…`: the authority ends a session in a hidden frame of its own page.
+//!
+//! The session cookie does not come along (third-party), so the session is found by the `sid` claim it signed in
+//! with. Knowing a `sid` ends that session and does nothing else; not knowing one ends nothing
+//! (OpenID Connect Front-Channel Logout 2 and 4).
+
+use axum::extract::RawQuery;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use url::Url;
+
+use crate::headers;
+use crate::rejection::Rejection;
+use crate::visit::Visit;
+
+/// Entra's are 36 characters; longer than this is none.
+const MAX_SID: usize = 255;
+
+pub(crate) async fn frontchannel_logout(
+    visit: Visit,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Rejection> {
+    let shared = visit.shared();
+    let query = query.unwrap_or_default();
+    let parameter = |wanted: &str| -> Option<String> {
+        let mut found = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == wanted);
+        let first = found.next().map(|(_, value)| value.into_owned());
+        // A parameter given twice says nothing.
+        first.filter(|value| found.next().is_none() && !value.is_empty() && value.len() <= MAX_SID)
+    };
+    if let Some(sid) = parameter("sid") {
+        // Entra leaves `iss` out; where it stands it has to match.
+        let ended = shared.msal.sign_out_by_sid(&sid, parameter("iss").as_deref()).await?;
+        tracing::info!(target: "async_msal::sign_out", ended, "front-channel logout");
+    }
+    // `frame-ancestors` wants an origin; an address that is none allows nobody.
+    let authority = Url::parse(shared.msal.client().authority().url());
+    let ancestor = authority.map_or_else(|_| "'none'".to_owned(), |url| url.origin().ascii_serialization());
+    Ok(framed_answer(&ancestor))
+}
+
+/// The only answer that may be framed, and only by the authority.
+fn framed_answer(ancestor: &str) -> Response {
+    let mut response = (StatusCode::OK, "").into_response();
+    let map = response.headers_mut();
+    headers::forbid_storing(map);
+    let policy = format!("default-src 'none'; frame-ancestors {ancestor}");
+    map.extend(HeaderValue::from_str(&policy).ok().map(|value| (header::CONTENT_SECURITY_POLICY, value)));
+    response
+}

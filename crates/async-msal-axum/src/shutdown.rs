@@ -1,0 +1,61 @@
+//! Stopping without losing a sign-in.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use async_msal_session::Msal;
+use axum::Router;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// What a request or a token answer in flight may still take: one token request.
+pub const GRACE: Duration = Duration::from_secs(10);
+
+/// Serves until `signal` comes, then stops well: no new connection, requests in flight (a callback among them) finish
+/// within [`GRACE`], and so do the renewals and redemptions that go on without a request. A connection that stays
+/// open longer, such as a WebSocket, is cut.
+///
+/// ```no_run
+/// // Not run: it serves until Ctrl-C.
+/// # async fn run(msal: async_msal_axum::Msal, app: axum::Router) -> std::io::Result<()> {
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:8400").await?;
+/// let stop = async { drop(tokio::signal::ctrl_c().await) };
+/// async_msal_axum::serve_until(listener, app, &msal, stop).await
+/// # }
+/// ```
+///
+/// # Errors
+/// The listener failed.
+///
+/// # Cancel safety
+/// Dropped, the server stops at once, and requests in flight with it; redemptions and renewals go on in tasks of
+/// their own as long as the runtime lives.
+pub async fn serve_until(
+    listener: TcpListener,
+    app: Router,
+    msal: &Msal,
+    signal: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let (stopping, mut stopped) = watch::channel(false);
+    let signal = async move {
+        signal.await;
+        stopping.send_replace(true);
+    };
+    let service = app.into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, service).with_graceful_shutdown(signal);
+    let too_long = async move {
+        if stopped.wait_for(|stopping| *stopping).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        result = server.into_future() => result?,
+        () = too_long => tracing::warn!("connections still open after {} s were cut", GRACE.as_secs()),
+    }
+    if !msal.shutdown(GRACE).await {
+        tracing::warn!("renewals or sign-ins still in flight after {} s were given up", GRACE.as_secs());
+    }
+    Ok(())
+}
