@@ -77,7 +77,7 @@ where
             if let Ok(Some(line)) = saved {
                 response.headers_mut().append(header::SET_COOKIE, line);
                 headers::forbid_storing(response.headers_mut());
-            } else if visit.loaded().is_some() {
+            } else if visit.was_asked() {
                 headers::keep_private(response.headers_mut());
             }
             Ok(response)

@@ -24,7 +24,14 @@ struct Inner {
     cookies: Result<RequestCookies, TooManyCookies>,
     page: RequestedPage,
     client_address: Option<IpAddr>,
-    session: OnceCell<Session>,
+    session: OnceCell<Loaded>,
+}
+
+#[derive(Debug)]
+struct Loaded {
+    session: Session,
+    /// Whether the store had it: then its end takes the cookie away.
+    was_stored: bool,
 }
 
 /// What was asked for, and who reads the answer.
@@ -88,8 +95,8 @@ impl Visit {
     /// The store failed, or the request carries too many cookies. A failure is not remembered: the next asker of
     /// the same request asks the store again.
     pub(crate) async fn session(&self) -> Result<AsyncMsal, Rejection> {
-        let session = self.0.session.get_or_try_init(|| self.load()).await?;
-        Ok(AsyncMsal::new(session.clone()))
+        let loaded = self.0.session.get_or_try_init(|| self.load()).await?;
+        Ok(AsyncMsal::new(loaded.session.clone()))
     }
 
     /// # Errors
@@ -99,18 +106,19 @@ impl Visit {
         if session.is_authenticated() { Ok(session) } else { Err(Rejection::SignInRequired) }
     }
 
-    /// The session, if anybody asked for it.
-    pub(crate) fn loaded(&self) -> Option<&Session> {
-        self.0.session.get()
+    /// Whether anybody asked for the session.
+    pub(crate) fn was_asked(&self) -> bool {
+        self.0.session.initialized()
     }
 
-    async fn load(&self) -> Result<Session, Rejection> {
+    async fn load(&self) -> Result<Loaded, Rejection> {
         let msal = &self.shared().msal;
         let stored = match self.session_id()? {
             Some(id) => msal.load_session(&id).await?,
             None => None,
         };
-        Ok(stored.unwrap_or_else(|| msal.new_session()))
+        let was_stored = stored.is_some();
+        Ok(Loaded { session: stored.unwrap_or_else(|| msal.new_session()), was_stored })
     }
 
     /// Saves what the handler changed, and says which `Set-Cookie` line the answer needs for it.
@@ -118,7 +126,7 @@ impl Visit {
     /// # Errors
     /// The store failed. A session that ended meanwhile is no failure: the change was made for nobody.
     pub(crate) async fn save(&self) -> Result<Option<HeaderValue>, Rejection> {
-        let Some(session) = self.loaded() else { return Ok(None) };
+        let Some(Loaded { session, was_stored }) = self.0.session.get() else { return Ok(None) };
         if session.is_changed() {
             match session.save().await {
                 Ok(()) => {}
@@ -128,17 +136,17 @@ impl Visit {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(self.cookie_line(session))
+        Ok(self.cookie_line(session, *was_stored))
     }
 
     /// A session that was made here gets its cookie, one that ended here loses it.
-    fn cookie_line(&self, session: &Session) -> Option<HeaderValue> {
+    fn cookie_line(&self, session: &Session, was_stored: bool) -> Option<HeaderValue> {
         let cookie = &self.shared().session_cookie;
         let in_browser = self.session_id().ok().flatten();
         match (session.store_key(), session.session_id(), in_browser) {
             (Some(_), Some(id), None) => Some(cookie.set(&id)),
             (Some(_), Some(id), Some(known)) if !id.ct_eq(&known) => Some(cookie.set(&id)),
-            (None, Some(_), Some(_)) => Some(cookie.remove()),
+            (None, _, Some(_)) if was_stored => Some(cookie.remove()),
             _ => None,
         }
     }

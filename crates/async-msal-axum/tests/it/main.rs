@@ -1,1 +1,20 @@
-//! Integration tests.
+//! The browser side over HTTP, against the real emulator: every test starts an application of its own on a free port.
+
+mod app;
+mod browser;
+mod store;
+
+mod bad_callback;
+mod callback_faults;
+mod cookies;
+mod extractors;
+mod guards;
+mod id_token;
+mod logout;
+mod loops;
+mod own_routes;
+mod return_address;
+mod shutdown;
+mod sign_in;
+mod store_down;
+mod test_kit;

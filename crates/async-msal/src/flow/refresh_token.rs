@@ -6,7 +6,7 @@ use crate::account::Account;
 use crate::authority::Metadata;
 use crate::claims_challenge::{self, ClaimsChallenge};
 use crate::confidential_client::ConfidentialClient;
-use crate::error::{Error, InteractionRequired};
+use crate::error::{Error, InteractionRequired, Meaning};
 use crate::id_token::verify::Occasion;
 use crate::id_token::{IdTokenClaims, IdTokenError, VerifiedIdToken};
 use crate::scope::Scopes;
@@ -68,11 +68,20 @@ pub(crate) async fn refresh(
         match asking.ask(&token).await {
             Ok(response) => return asking.keep(cache, &key, &response).await,
             // Another of the account's refresh tokens may still be good.
-            Err(error @ Error::InteractionRequired(_)) => refusal = error,
+            Err(Error::InteractionRequired(wanted)) => refusal = naming_scopes(*wanted, scopes).into(),
             Err(error) => return Err(error),
         }
     }
     Err(refusal)
+}
+
+/// Where consent is what is missing, the error says for which scopes: the next sign-in has to ask for them.
+fn naming_scopes(mut wanted: InteractionRequired, scopes: &Scopes) -> InteractionRequired {
+    let meaning = wanted.server.as_ref().and_then(|server| server.meaning());
+    if wanted.missing_scopes.is_empty() && meaning == Some(Meaning::ConsentRequired) {
+        wanted.missing_scopes = scopes.clone();
+    }
+    wanted
 }
 
 struct Asking<'a> {
