@@ -1,3 +1,53 @@
-//! The `async-msal` command.
+//! The `async-msal` command: data on standard output, talk on standard error, a hint after each error.
+//!
+//! | command | what it does | file |
+//! |---|---|---|
+//! | `async-msal demo` | an emulator and a web application that signs in with it | `command/demo/mod.rs` |
+//! | `async-msal emulator` | the emulator alone, for an application of yours | `command/emulator.rs` |
+//!
+//! Exit codes: 0 done, 1 failed (the reason and a hint stand on standard error), 2 the command line was not
+//! understood.
 
-fn main() {}
+mod command;
+mod output;
+mod server;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Sign in with Microsoft, on this machine: a demo and the emulator behind it.
+#[derive(Debug, Parser)]
+#[command(name = "async-msal", version, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 the command line was not understood.\n\
+                        RUST_LOG sets what is logged to standard error, for example RUST_LOG=async_msal=debug.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Demo(command::demo::DemoArguments),
+    Emulator(command::emulator::EmulatorArguments),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    output::start_log();
+    // The check's own HTTP client looks for the process's provider. An error says that one is installed already.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let done = match arguments.command {
+        Command::Demo(arguments) => command::demo::run(arguments).await,
+        Command::Emulator(arguments) => command::emulator::run(arguments).await,
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::report(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}

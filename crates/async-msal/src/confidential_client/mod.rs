@@ -266,12 +266,6 @@ impl ConfidentialClient {
             .await
     }
 
-    /// Asked before a token request is sent: an answer whose id token could not be checked for want of
-    /// keys would have spent a single-use code or refresh token for nothing.
-    pub(crate) async fn keys_at_hand(&self) -> Result<(), Error> {
-        self.inner.discovery.keys().await.map(drop)
-    }
-
     pub(crate) async fn verify_id_token(
         &self,
         metadata: &Metadata,

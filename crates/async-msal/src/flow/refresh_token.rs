@@ -55,7 +55,6 @@ pub(crate) async fn refresh(
         return Err(refusal);
     }
     let metadata = client.metadata().await?;
-    client.keys_at_hand().await?;
     let correlation_id = options.correlation_id.clone().unwrap_or_else(|| client.new_correlation_id());
     let asking = Asking {
         client,

@@ -1,0 +1,131 @@
+//! One module per command, and the one error all of them end in.
+
+pub(crate) mod demo;
+pub(crate) mod emulator;
+
+use std::io;
+use std::path::PathBuf;
+
+use async_msal_emulator::EmulatorError;
+
+/// Why a command failed. Display says what, [`Failure::hint`] what to do.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// A port that was asked for is in use.
+    #[error("port {port}, for the {server}, is taken by another program")]
+    PortTaken {
+        /// The port.
+        port: u16,
+        /// What wanted to listen there.
+        server: &'static str,
+        /// The option that chooses another.
+        option: &'static str,
+    },
+    /// Nothing can listen at the address, for a reason other than another program.
+    #[error("cannot listen on port {port} for the {server}")]
+    Listen {
+        /// The port.
+        port: u16,
+        /// What wanted to listen there.
+        server: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A folder that was not made by the demo, and is not empty.
+    #[error("{} is not a folder of the demo", path.display())]
+    NotOurFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder belongs to a demo that is running.
+    #[error("{} is in use by a demo that is running", path.display())]
+    FolderInUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The folder cannot be made, read or emptied.
+    #[error("cannot use the folder {}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no home folder to keep data in.
+    #[error("neither XDG_STATE_HOME nor HOME names a folder to keep the demo's data in")]
+    NoHome,
+    /// The emulator could not start.
+    #[error("the emulator did not start")]
+    Emulator(#[from] EmulatorError),
+    /// The session layer refused its settings.
+    #[error("the application's sessions could not be set up")]
+    Session(#[from] async_msal_axum::async_msal_session::Error),
+    /// The protocol client refused its settings.
+    #[error("the application's client could not be set up")]
+    Client(#[from] async_msal_axum::async_msal::Error),
+    /// A step of `demo --check` did not go as it should.
+    #[error("the check failed at: {step}")]
+    Check {
+        /// The step, in the words of its line.
+        step: &'static str,
+        /// What was seen instead.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The process may not listen for signals.
+    #[error("cannot listen for the signal to stop")]
+    Signals(#[source] io::Error),
+}
+
+impl Failure {
+    /// What the reader can do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        Some(match self {
+            Failure::PortTaken { option, port, .. } => format!(
+                "stop the program that listens there, or choose another port, for example {option} {}",
+                if *port < u16::MAX - 10 { port + 10 } else { 0 }
+            ),
+            Failure::Listen { .. } => "choose a port from 1024 to 65535, or 0 for any free one".to_owned(),
+            Failure::NotOurFolder { .. } => {
+                "name an empty folder or one the demo made, with --data; nothing in this one was touched"
+                    .to_owned()
+            }
+            Failure::FolderInUse { .. } => {
+                "stop that demo with Ctrl-C, or name another folder with --data".to_owned()
+            }
+            Failure::Folder { .. } | Failure::NoHome => {
+                "name a folder you may write to with --data".to_owned()
+            }
+            Failure::Emulator(_) => {
+                "if its files were damaged, `async-msal demo --reset` makes them anew".to_owned()
+            }
+            Failure::Session(error) => error.hint().to_string(),
+            Failure::Client(error) => error.hint().to_string(),
+            Failure::Check { .. } => "run it again with RUST_LOG=async_msal=debug to see more".to_owned(),
+            Failure::Signals(_) => return None,
+        })
+    }
+}
+
+/// A failure to start an emulator, in the command's words: which option moves it off a port that is taken.
+pub(crate) fn refused(
+    error: EmulatorError,
+    port: u16,
+    (server, option): (&'static str, &'static str),
+) -> Failure {
+    match error {
+        EmulatorError::Bind { source, .. } => not_listening(source, port, (server, option)),
+        other => Failure::Emulator(other),
+    }
+}
+
+/// A failure to listen, in the command's words.
+pub(crate) fn not_listening(
+    source: io::Error,
+    port: u16,
+    (server, option): (&'static str, &'static str),
+) -> Failure {
+    match source.kind() {
+        io::ErrorKind::AddrInUse => Failure::PortTaken { port, server, option },
+        _ => Failure::Listen { port, server, source },
+    }
+}
