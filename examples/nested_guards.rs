@@ -43,7 +43,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .layer(auth)
         .route("/health", routes::health(&msal));
 
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:8400").await?;
+    let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:8400".to_owned());
+    let listener = tokio::net::TcpListener::bind(address).await?;
     let stop = async { drop(tokio::signal::ctrl_c().await) };
     Ok(serve_until(listener, app, &msal, stop).await?)
 }

@@ -24,7 +24,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .route("/token", get(token))
         .merge(auth.routes())
         .layer(auth);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:8400").await?;
+    let address = std::env::var("LISTEN").unwrap_or_else(|_| "127.0.0.1:8400".to_owned());
+    let listener = tokio::net::TcpListener::bind(address).await?;
     Ok(axum::serve(listener, app).await?)
 }
 

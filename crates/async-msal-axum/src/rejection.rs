@@ -41,7 +41,7 @@ pub enum Rejection {
     /// Nobody is signed in: 303 to the login route for a browser that shows a page, else 401.
     SignInRequired,
     /// The user must do something at the authority first: as [`Rejection::SignInRequired`], asking for it.
-    InteractionRequired(Interaction),
+    InteractionRequired(Box<Interaction>),
     /// Signed in, but a guard refused: 403.
     Forbidden,
     /// A page of another origin made an unsafe request: 403.
@@ -128,9 +128,7 @@ impl Rejection {
             Error::Refused(_) => Self::Forbidden,
             Error::Settings(_) => Self::Misconfigured,
             Error::Protocol(protocol) => Self::classify_protocol(protocol),
-            Error::Earlier(failure) if failure.interaction => {
-                Self::InteractionRequired(Interaction::default())
-            }
+            Error::Earlier(failure) if failure.interaction => Self::InteractionRequired(Box::default()),
             Error::Earlier(failure) if failure.code == "credential" || failure.code == "config" => {
                 Self::Misconfigured
             }
@@ -141,10 +139,10 @@ impl Rejection {
 
     fn classify_protocol(error: &ProtocolError) -> Self {
         match error {
-            ProtocolError::InteractionRequired(wanted) => Self::InteractionRequired(Interaction {
+            ProtocolError::InteractionRequired(wanted) => Self::InteractionRequired(Box::new(Interaction {
                 scopes: (!wanted.missing_scopes.is_empty()).then(|| wanted.missing_scopes.clone()),
                 claims: wanted.claims.clone(),
-            }),
+            })),
             ProtocolError::RefreshRefused(_) => Self::SignInRequired,
             ProtocolError::Config(_) | ProtocolError::Credential(_) => Self::Misconfigured,
             other if other.is_retryable() => Self::Unavailable { retry_after: other.retry_after() },

@@ -90,6 +90,7 @@ async fn an_expired_client_secret_calls_for_the_operator() {
     assert_eq!(answer.status, 500);
     assert!(answer.body.contains("This application is not set up correctly"), "{}", answer.body);
     assert!(answer.body.contains("AADSTS7000222"), "{}", answer.body);
+    assert!(answer.body.contains("<dt>Reference</dt>") && answer.body.contains("<dt>Correlation id</dt>"));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ async fn a_page_sends_the_browser_to_login_and_back() {
     let answer = browser.get("/private/a%20b?x=1&y=%2F").await;
     assert_eq!(answer.status, 303);
     assert_eq!(answer.location(), "/user/login/private/a%2520b%3Fx=1&y=%252F");
-    let login = browser.get(&answer.location().to_owned()).await;
+    let login = browser.get(answer.location()).await;
     let form = app.answer_of(&login, ADA).await;
     let back = browser.cross_site_post("/user/authorized", &form).await;
     assert_eq!(back.location(), "/private/a%20b?x=1&y=%2F");

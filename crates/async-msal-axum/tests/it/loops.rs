@@ -10,7 +10,7 @@ async fn a_missing_consent_is_asked_for_once_and_then_explained() {
     let first = browser.get("/mail").await;
     assert_eq!(first.status, 303, "{}", first.body);
     assert!(first.location().starts_with("/user/login/mail?ask="), "{}", first.location());
-    let login = browser.get(&first.location().to_owned()).await;
+    let login = browser.get(first.location()).await;
     assert!(login.location().contains("Mail.Read"), "{}", login.location());
     let form = app.answer_of(&login, ADA).await;
     let back = browser.cross_site_post("/user/authorized", &form).await;
@@ -26,7 +26,7 @@ async fn a_consent_that_is_given_opens_the_page() {
     let mut browser = app.signed_in(ADA).await;
     let first = browser.get("/mail").await;
     assert_eq!(first.status, 303, "{}", first.body);
-    let login = browser.get(&first.location().to_owned()).await;
+    let login = browser.get(first.location()).await;
     let form = app.answer_of(&login, ADA).await;
     browser.cross_site_post("/user/authorized", &form).await;
     let opened = browser.get("/mail").await;

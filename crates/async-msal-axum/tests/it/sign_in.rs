@@ -224,17 +224,6 @@ async fn a_refused_sign_in_leaves_the_earlier_session_as_it_was() {
 }
 
 #[tokio::test]
-async fn another_prefix_moves_every_route() {
-    let app = Setup::new().layer(|layer| layer.prefix("/account/ms")).start().await;
-    let mut browser = app.browser();
-    let login = browser.get("/account/ms/login").await;
-    let form = app.answer_of(&login, ADA).await;
-    let answer = browser.cross_site_post("/account/ms/authorized", &form).await;
-    assert_eq!((answer.status.as_u16(), answer.location()), (303, "/"), "{}", answer.body);
-    assert_eq!(browser.get("/user/login").await.status, 404);
-}
-
-#[tokio::test]
 async fn the_redirect_address_is_public_url_whatever_the_request_says() {
     let app = App::start().await;
     let mut browser = app.browser();
