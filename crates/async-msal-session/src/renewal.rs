@@ -213,6 +213,11 @@ impl Attempt<'_> {
         let saved = if cache.has_changed() { self.save(patch, &loaded).await? } else { loaded };
         match result {
             Ok(token) => Ok((Renewed { token, loaded: saved }, "renewed")),
+            // The answer was for somebody else (OpenID Connect Core 12.2): whose session this is has become doubtful.
+            Err(error) if error.ends_session() => {
+                self.msal.end_record(&self.request.key, "refresh_refused").await?;
+                Err(error.into())
+            }
             Err(error) => {
                 let error = Arc::new(Error::from(error));
                 memory::remember(self.msal, self.request, &error).await;

@@ -1,1 +1,12 @@
-//! Integration tests.
+//! One binary: sessions on real stores, against the emulator over HTTP.
+
+mod api;
+mod graph;
+mod index;
+mod items;
+mod records;
+mod renewal;
+mod secrets;
+mod sign_in;
+mod sign_out;
+mod support;

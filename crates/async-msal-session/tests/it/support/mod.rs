@@ -1,0 +1,141 @@
+//! The bench: an emulator, a clock of our own, a store that fails on command, and an [`Msal`] between them.
+
+mod faulty_store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_msal_emulator::{Emulator, Policy};
+use async_msal_session::async_msal::{
+    AuthResponse, Authority, ClientSecret, ConfidentialClient, ManualClock, Scopes,
+};
+use async_msal_session::store::{MemoryStore, SessionStore};
+use async_msal_session::{
+    AsyncMsal, Error, Msal, MsalBuilder, SessionId, SignInHooks, SignInOutcome, SignInRequest, SignedIn,
+    StartedSignIn,
+};
+
+pub(crate) use self::faulty_store::FaultyStore;
+
+pub(crate) const PUBLIC_URL: &str = "https://app.example";
+pub(crate) const ADA: &str = "ada@contoso.example";
+pub(crate) const BEN: &str = "ben@contoso.example";
+pub(crate) const CLEO: &str = "cleo@contoso.example";
+pub(crate) const GIL: &str = "gil@fabrikam.example";
+
+/// Two scopes of Graph: another set than the sign-in's, and tokens of it are in no fresh session.
+pub(crate) fn mail_scopes() -> Scopes {
+    Scopes::from(["Mail.Read"])
+}
+
+pub(crate) fn user_scopes() -> Scopes {
+    Scopes::from(["User.Read"])
+}
+
+pub(crate) struct World {
+    pub(crate) emulator: Emulator,
+    pub(crate) clock: ManualClock,
+    pub(crate) store: Arc<FaultyStore>,
+    pub(crate) msal: Msal,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        Self::with(Policy::default(), |builder| builder).await
+    }
+
+    pub(crate) async fn with(policy: Policy, change: impl FnOnce(MsalBuilder) -> MsalBuilder) -> Self {
+        let clock = ManualClock::new(1_800_000_000);
+        let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::with_clock(Arc::new(clock.clone())))));
+        let emulator = emulator(&clock, policy).await;
+        let msal =
+            change(builder(&emulator, &clock, Arc::clone(&store) as Arc<dyn SessionStore>)).build().unwrap();
+        Self { emulator, clock, store, msal }
+    }
+
+    /// A sign-in that was started, and the authority's answer to it.
+    pub(crate) async fn answered(&self, person: &str) -> (StartedSignIn, AuthResponse) {
+        self.answered_to(request(), person).await
+    }
+
+    pub(crate) async fn answered_to(
+        &self,
+        request: SignInRequest,
+        person: &str,
+    ) -> (StartedSignIn, AuthResponse) {
+        let started = self.msal.initiate_sign_in(request).await.unwrap();
+        let answer = self.emulator.authorize(started.auth_uri.as_str(), person).await.unwrap();
+        (started, AuthResponse::parse(&answer.body()).unwrap())
+    }
+
+    pub(crate) async fn sign_in_as(&self, request: SignInRequest, person: &str) -> Result<SignedIn, Error> {
+        let (started, response) = self.answered_to(request, person).await;
+        let hooks = SignInHooks::new();
+        self.msal.complete_sign_in(&started.sealed, response, &hooks).await.map(signed_in)
+    }
+
+    pub(crate) async fn sign_in(&self, person: &str) -> SessionId {
+        self.sign_in_as(request(), person).await.unwrap().session_id
+    }
+
+    /// A handle as another request of the same browser gets it.
+    pub(crate) async fn load(&self, id: &SessionId) -> AsyncMsal {
+        self.msal.load_session(id).await.unwrap().expect("a live session")
+    }
+
+    /// Signed in, with an access token that has expired.
+    pub(crate) async fn expired(&self, person: &str) -> SessionId {
+        let id = self.sign_in(person).await;
+        self.clock.advance(3601);
+        self.emulator.admin().reset_counters();
+        id
+    }
+
+    pub(crate) fn refreshes(&self) -> u64 {
+        self.emulator.admin().counters().token_refresh_token
+    }
+
+    /// Waits for tasks in flight.
+    pub(crate) async fn settle(&self) {
+        assert!(self.msal.shutdown(Duration::from_secs(20)).await, "tasks end");
+    }
+}
+
+pub(crate) async fn emulator(clock: &ManualClock, policy: Policy) -> Emulator {
+    use async_msal_session::async_msal::Clock as _;
+    let clock = clock.clone();
+    Emulator::builder()
+        .redirect_uri(format!("{PUBLIC_URL}/user/authorized"))
+        .redirect_uri(format!("{PUBLIC_URL}/user/signed-out"))
+        .clock(move || clock.now())
+        .policy(policy)
+        .start()
+        .await
+        .unwrap()
+}
+
+pub(crate) fn builder(emulator: &Emulator, clock: &ManualClock, store: Arc<dyn SessionStore>) -> MsalBuilder {
+    let client = ConfidentialClient::builder(emulator.client_id())
+        .authority(Authority::parse(&emulator.authority_url()).unwrap())
+        .client_secret(ClientSecret::new(emulator.client_secret()))
+        .clock(Arc::new(clock.clone()))
+        .dangerous_allow_loopback_authority()
+        .build()
+        .unwrap();
+    Msal::builder(client, store)
+        .public_url(PUBLIC_URL)
+        .keys_from_secrets([ClientSecret::new(emulator.client_secret())])
+        .graph_url(&emulator.graph_url())
+        .store_timeout(Duration::from_secs(5))
+}
+
+pub(crate) fn request() -> SignInRequest {
+    SignInRequest::new(format!("{PUBLIC_URL}/user/authorized").parse().unwrap())
+}
+
+pub(crate) fn signed_in(outcome: SignInOutcome) -> SignedIn {
+    match outcome {
+        SignInOutcome::SignedIn(signed_in) => signed_in,
+        other => panic!("not signed in: {other:?}"),
+    }
+}
