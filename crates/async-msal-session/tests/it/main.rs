@@ -1,4 +1,5 @@
 //! One binary: sessions on real stores, against the emulator over HTTP.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails by saying so")]
 
 mod api;
 mod graph;

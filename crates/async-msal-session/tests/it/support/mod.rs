@@ -5,7 +5,7 @@ mod faulty_store;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_msal_emulator::{Emulator, Policy};
+use async_msal_emulator::{Emulator, Endpoint, Fault, FaultRule, Policy};
 use async_msal_session::async_msal::{
     AuthResponse, Authority, ClientSecret, ConfidentialClient, ManualClock, Scopes,
 };
@@ -93,6 +93,14 @@ impl World {
 
     pub(crate) fn refreshes(&self) -> u64 {
         self.emulator.admin().counters().token_refresh_token
+    }
+
+    /// Makes a session claim a mail address, as its owner's administrator could at the provider.
+    pub(crate) async fn pretend_mail(&self, id: &SessionId, mail: &str) {
+        let fault = Fault::answer(200, format!(r#"{{"id":"x","mail":"{mail}"}}"#));
+        self.emulator.admin().fail_next(FaultRule::new(Endpoint::GraphMe, fault)).unwrap();
+        let person = self.load(id).await.mail().unwrap();
+        self.sign_in_as(request().with_present_session(id), &person).await.unwrap();
     }
 
     /// Waits for tasks in flight.
