@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_msal_axum::async_msal::{
-    Authority, ClientSecret, Clock, ConfidentialClient, ManualClock, SystemClock,
+    Authority, ClaimsChallenge, ClientSecret, Clock, ConfidentialClient, ManualClock, SystemClock,
 };
 use async_msal_axum::async_msal_session::MsalBuilder;
 use async_msal_axum::async_msal_session::store::MemoryStore;
-use async_msal_axum::{AsyncMsal, Msal, MsalLayer, Rejection, SignedIn, guard};
+use async_msal_axum::{AsyncMsal, Interaction, Msal, MsalLayer, Rejection, SignedIn, guard};
 use async_msal_emulator::Emulator;
 use axum::Router;
 use axum::routing::{get, post};
@@ -117,6 +117,7 @@ fn router(auth: MsalLayer) -> Router {
         .route("/leave", post(leave))
         .route("/token", get(token))
         .route("/mail", get(mail))
+        .route("/step-up", get(step_up))
         .merge(admin.route_layer(guard::roles(["Admin"])))
         .merge(auth.routes())
         .layer(auth)
@@ -154,6 +155,15 @@ async fn token(user: SignedIn) -> Result<String, Rejection> {
 
 async fn mail(user: SignedIn) -> Result<String, Rejection> {
     Ok(user.get_token(&"Mail.Read".into()).await?.expires_on.to_string())
+}
+
+/// As after an API's claims challenge, a long one.
+async fn step_up(_user: SignedIn) -> Rejection {
+    let claims =
+        format!(r#"{{"access_token":{{"acrs":{{"essential":true,"value":"{}"}}}}}}"#, "c".repeat(1_000));
+    let mut interaction = Interaction::default();
+    interaction.claims = Some(ClaimsChallenge::parse(&claims).expect("a challenge"));
+    Rejection::InteractionRequired(Box::new(interaction))
 }
 
 impl App {

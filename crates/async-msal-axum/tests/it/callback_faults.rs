@@ -129,3 +129,36 @@ async fn an_unreachable_authority_makes_login_a_503_and_recovers() {
     assert_eq!(browser.get("/").await.body, "Hello stranger", "pages without a token go on");
     app.emulator.admin().clear_faults();
 }
+
+#[tokio::test]
+async fn a_failed_callback_submitted_again_fails_again_without_a_token_request() {
+    let app = App::start().await;
+    app.emulator.admin().fail_next(FaultRule::new(Endpoint::Token, Fault::NotJson)).expect("a fault");
+    let mut browser = app.browser();
+    let login = browser.get("/user/login").await;
+    let form = app.answer_of(&login, ADA).await;
+    let mut again = browser.clone();
+    assert_eq!(browser.cross_site_post("/user/authorized", &form).await.status, 502);
+    assert_eq!(again.cross_site_post("/user/authorized", &form).await.status, 502);
+    assert_eq!(app.code_redemptions(), 1);
+}
+
+#[tokio::test]
+async fn a_callback_whose_connection_was_cut_is_answered_when_submitted_again() {
+    let app = App::start().await;
+    let slow = FaultRule::new(Endpoint::Token, Fault::delay(Duration::from_millis(500)));
+    app.emulator.admin().fail_next(slow).expect("a fault");
+    let mut browser = app.browser();
+    let login = browser.get("/user/login").await;
+    let form = app.answer_of(&login, ADA).await;
+    let (mut cut, body) = (browser.clone(), form.clone());
+    let submit = tokio::spawn(async move { cut.cross_site_post("/user/authorized", &body).await });
+    while app.code_redemptions() == 0 {
+        tokio::task::yield_now().await;
+    }
+    submit.abort();
+    let answer = browser.cross_site_post("/user/authorized", &form).await;
+    assert_eq!((answer.status.as_u16(), answer.location()), (303, "/"), "{}", answer.body);
+    assert_eq!(browser.get("/").await.body, "Hello Ada Marsh");
+    assert_eq!(app.code_redemptions(), 1);
+}

@@ -96,6 +96,20 @@ async fn forty_scopes_leave_the_flow_cookie_within_its_bound() {
 }
 
 #[tokio::test]
+async fn a_claims_challenge_travels_without_growing_the_flow_cookie() {
+    let app = App::start().await;
+    let mut browser = app.signed_in(ADA).await;
+    let sent = browser.get("/step-up").await;
+    assert_eq!(sent.status, 303);
+    let login = browser.get(sent.location()).await;
+    assert!(login.location().contains(&"c".repeat(1_000)), "the challenge is lost");
+    let line = login.set_cookie("__Host-async_msal_flow_").expect("a flow");
+    assert!(line.len() < 760, "{} bytes", line.len());
+    let form = app.answer_of(&login, ADA).await;
+    assert_eq!(browser.cross_site_post("/user/authorized", &form).await.location(), "/step-up");
+}
+
+#[tokio::test]
 async fn layout_aiohttp_writes_the_cookie_python_writes() {
     let change = |msal: async_msal_axum::async_msal_session::MsalBuilder| {
         msal.layout(SessionLayout::Aiohttp).domain("example")
