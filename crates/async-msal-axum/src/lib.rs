@@ -104,3 +104,8 @@ pub use pages::STYLESHEET;
 pub use rejection::{Interaction, Rejection};
 pub use service::MsalService;
 pub use shutdown::{GRACE, serve_until};
+
+/// The program in the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;

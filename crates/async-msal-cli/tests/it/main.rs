@@ -7,6 +7,7 @@ mod cut_connection;
 mod demo_command;
 mod demo_process;
 mod demo_trip;
+mod documents;
 mod emulator_command;
 mod many_sign_ins;
 mod site;
