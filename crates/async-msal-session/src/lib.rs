@@ -49,6 +49,7 @@
 //! |---|---|---|
 //! | `sqlite` | yes | [`store::SqliteStore`] |
 
+mod adoption;
 pub mod api_client;
 mod background;
 pub mod env;

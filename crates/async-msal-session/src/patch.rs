@@ -63,6 +63,11 @@ impl Patch {
         self.items.is_empty() && self.cache.is_none()
     }
 
+    /// Whether it leaves the tokens alone.
+    pub(crate) fn is_items_only(&self) -> bool {
+        self.cache.is_none() && !self.items.is_empty()
+    }
+
     /// What this patch says of an item: `None` nothing, `Some(None)` removed.
     pub(crate) fn item(&self, name: &str) -> Option<Option<&Value>> {
         self.items.get(name).map(Option::as_ref)

@@ -152,7 +152,9 @@ impl Msal {
         } else {
             Expiry::Keep
         };
-        let value = self.seal_record(key, &record)?;
+        // The application's items leave room, so that tokens can always be saved.
+        let limit = if patch.is_items_only() { record::MAX_RECORD / 2 } else { record::MAX_RECORD };
+        let value = self.seal_record(key, &record, limit)?;
         let expected = &loaded.stored.version;
         let saving = |value: Bytes| {
             self.store().run(Operation::CompareAndSet, move |store| {
@@ -189,24 +191,24 @@ impl Msal {
         }
     }
 
-    /// Makes a new session: a new id, the index, then the record.
+    /// Makes the record of `id`: the index, then the record. One that is there already is left as it is: an id is random,
+    /// so it is this one, written by an attempt that seemed to fail.
     ///
     /// Cancel safety: dropped in between, only index entries that point to nothing remain.
     pub(crate) async fn create_record(
         &self,
+        id: &SessionId,
         record: &SessionRecord,
         identity: Option<&Identity>,
-    ) -> Result<(SessionId, StoreKey), Error> {
-        let id = SessionId::generate(self.client().random().as_ref())?;
-        let key = self.store_key(&id);
+    ) -> Result<StoreKey, Error> {
+        let key = self.store_key(id);
         if let Some(identity) = identity {
             user_index::add(self, &key, identity, record, self.settings().session_absolute()).await?;
         }
-        let value = self.seal_record(&key, record)?;
+        let value = self.seal_record(&key, record, record::MAX_RECORD)?;
         let ttl = self.time_to_live(identity);
-        // The id is random: a record that is there already is this one, written by an attempt that seemed to fail.
         self.store().run(Operation::Create, |store| store.create(&key, value, ttl)).await?;
-        Ok((id, key))
+        Ok(key)
     }
 
     /// Ends a session: the record first, then its index entries. In layout aiohttp `{}` is written over the record,
@@ -218,7 +220,7 @@ impl Msal {
     ) -> Result<Option<Loaded>, Error> {
         let loaded = self.load_record(key).await?;
         self.renewals().forget(key).await;
-        match self.settings().layout() {
+        match key.layout() {
             SessionLayout::Sealed => {
                 self.store().run(Operation::Delete, |store| store.delete(key)).await?;
             }
@@ -266,12 +268,15 @@ impl Msal {
         identity.signed_in_at.saturating_add(seconds(self.settings().session_absolute()))
     }
 
-    fn seal_record(&self, key: &StoreKey, record: &SessionRecord) -> Result<Bytes, Error> {
+    fn seal_record(&self, key: &StoreKey, record: &SessionRecord, limit: usize) -> Result<Bytes, Error> {
         let text = record.to_json();
-        if text.len() > record::MAX_RECORD {
-            return Err(Error::Item { name: "all items".to_owned(), reason: "the session grew over 1 MiB" });
+        if text.len() > limit {
+            return Err(Error::Item {
+                name: "all items".to_owned(),
+                reason: "the session has grown too large",
+            });
         }
-        Ok(match self.settings().layout() {
+        Ok(match key.layout() {
             SessionLayout::Sealed => {
                 let random = self.client().random().as_ref();
                 self.record_keys().seal_json(random, Purpose::Record, key.as_str(), &text)?.into()
@@ -284,7 +289,7 @@ impl Msal {
     fn open_record(&self, key: &StoreKey, value: &[u8]) -> Option<(SessionRecord, bool)> {
         // Base64 makes a sealed record a third longer than its text.
         let too_large = value.len() > record::MAX_RECORD * 3 / 2;
-        let opened = match self.settings().layout() {
+        let opened = match key.layout() {
             _ if too_large => Err("too_large"),
             SessionLayout::Aiohttp => Ok((SessionRecord::parse_json(value), false)),
             SessionLayout::Sealed => (self.record_keys().open_json(Purpose::Record, key.as_str(), value))

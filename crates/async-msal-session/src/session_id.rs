@@ -137,14 +137,19 @@ impl StoreKey {
         &self.0
     }
 
+    /// The layout of the record under this key: its digits tell.
+    #[must_use]
+    pub fn layout(&self) -> SessionLayout {
+        if self.digits().len() == HASH_DIGITS { SessionLayout::Sealed } else { SessionLayout::Aiohttp }
+    }
+
     /// The handle of the session this record belongs to.
     #[must_use]
     pub fn handle(&self) -> Handle {
         let digits = self.digits();
-        if digits.len() == HASH_DIGITS {
-            Handle(digits[..Handle::DIGITS].to_owned())
-        } else {
-            Handle(sha256_hex(digits.as_bytes())[..Handle::DIGITS].to_owned())
+        match self.layout() {
+            SessionLayout::Sealed => Handle(digits[..Handle::DIGITS].to_owned()),
+            SessionLayout::Aiohttp => Handle(sha256_hex(digits.as_bytes())[..Handle::DIGITS].to_owned()),
         }
     }
 

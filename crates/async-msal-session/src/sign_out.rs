@@ -49,6 +49,8 @@ impl Msal {
         let key = self.store_key(id);
         let ended =
             self.end_record(&key, "sign_out").await.inspect_err(|_| self.end_later(&key, "sign_out"))?;
+        // One of the other layout, should an earlier taking-over have left it behind.
+        self.end_record(&self.other_key(id), "sign_out").await?;
         let end_session_url = match &ended {
             Some(loaded) => self.end_session_url(loaded, post_logout_redirect_uri, state).await,
             None => None,

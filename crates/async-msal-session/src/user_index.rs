@@ -91,10 +91,10 @@ fn entries(identity: &Identity, record: &SessionRecord) -> Vec<Find> {
 
 /// The names of one set: under the first key first. In layout aiohttp the store holds the mail address anyway, and all
 /// services that share it must agree, so the name is a plain hash there.
-fn names(msal: &Msal, find: &Find) -> Vec<IndexKey> {
+fn names(msal: &Msal, layout: SessionLayout, find: &Find) -> Vec<IndexKey> {
     let (kind, text) = find.parts();
     let named = |hash: String| IndexKey::new(format!("async-msal:{kind}:{hash}"));
-    match msal.settings().layout() {
+    match layout {
         SessionLayout::Aiohttp => vec![named(sha256_hex(text.as_bytes()))],
         SessionLayout::Sealed => {
             msal.record_keys().index_names(&format!("{kind}:{text}")).map(named).collect()
@@ -111,7 +111,7 @@ pub(crate) async fn add(
     ttl: Duration,
 ) -> Result<(), StoreError> {
     for find in entries(identity, record) {
-        if let Some(name) = names(msal, &find).first() {
+        if let Some(name) = names(msal, key.layout(), &find).first() {
             msal.store().run(Operation::IndexAdd, |store| store.index_add(name, key, ttl)).await?;
         }
     }
@@ -126,7 +126,7 @@ pub(crate) async fn remove(
     record: &SessionRecord,
 ) -> Result<(), StoreError> {
     for find in entries(identity, record) {
-        for name in names(msal, &find) {
+        for name in names(msal, key.layout(), &find) {
             msal.store().run(Operation::IndexRemove, |store| store.index_remove(&name, key)).await?;
         }
     }
@@ -136,7 +136,7 @@ pub(crate) async fn remove(
 /// The live sessions of `find`, newest first.
 pub(crate) async fn lookup(msal: &Msal, find: &Find) -> Result<Vec<FoundSession>, Error> {
     let mut found = Vec::new();
-    for name in names(msal, find) {
+    for name in names(msal, msal.settings().layout(), find) {
         let entries =
             msal.store().run(Operation::IndexLookup, |store| store.index_lookup(&name, MAX_SESSIONS)).await?;
         for entry in entries {

@@ -97,7 +97,13 @@ impl AsyncMsal {
             Place::Ended => return Ok(false),
             Place::Stored(_) | Place::Unsaved => return Ok(true),
         };
-        let Some(loaded) = self.msal().load_record(&key).await? else {
+        let mut loaded = self.msal().load_record(&key).await?;
+        if let (None, Some(id)) = (&loaded, self.session_id())
+            && self.msal().adopt(&id).await?
+        {
+            loaded = self.msal().load_record(&key).await?;
+        }
+        let Some(loaded) = loaded else {
             self.state().place = Place::Ended;
             return Ok(false);
         };
@@ -109,7 +115,9 @@ impl AsyncMsal {
     /// The session id, for the cookie of a session that was just made. A session found by its key has none.
     #[must_use]
     pub fn session_id(&self) -> Option<SessionId> {
-        self.state().id.clone()
+        let state = self.state();
+        // The id of a session that no store has is nobody's.
+        matches!(state.place, Place::Stored(_)).then(|| state.id.clone()).flatten()
     }
 
     /// The key of the record; `None` while no store has it.
@@ -276,11 +284,17 @@ impl AsyncMsal {
         record: SessionRecord,
         identity: Option<&Identity>,
     ) -> Result<(), Error> {
-        let (id, key) = self.msal().create_record(&record, identity).await?;
+        // One id over all attempts, so that one that only seemed to fail leaves no second record.
+        let known = self.state().id.clone();
+        let id = match known {
+            Some(id) => id,
+            None => SessionId::generate(self.msal().client().random().as_ref())?,
+        };
+        self.state().id = Some(id.clone());
+        let key = self.msal().create_record(&id, &record, identity).await?;
         let loaded = self.msal().load_record(&key).await?;
         let mut state = self.state();
         state.place = Place::Stored(key);
-        state.id = Some(id);
         state.patch = Patch::default();
         if let Some(loaded) = loaded {
             state.adopt(loaded);

@@ -187,3 +187,35 @@ async fn with_a_new_key_in_front_former_records_open_and_are_sealed_anew_by_a_wr
     assert!(rotated(None).for_user(&find).await.unwrap().is_some(), "it was not indexed anew");
     both.initiate_sign_in(request()).await.unwrap();
 }
+
+#[tokio::test]
+async fn switching_the_layout_over_existing_records_loses_nobody_in_both_directions() {
+    let directions = [SessionLayout::Sealed, SessionLayout::Aiohttp];
+    for (before, after) in directions.into_iter().zip(directions.into_iter().rev()) {
+        let world =
+            World::with(Policy::default(), |builder| builder.layout(before).cookie_name("__Host-c")).await;
+        let id = world.sign_in(ADA).await;
+        let old = world.msal.store_key(&id);
+        let store = std::sync::Arc::clone(&world.store);
+        let switched = support::builder(&world.emulator, &world.clock, store);
+        let switched = switched.layout(after).cookie_name("__Host-c").build().unwrap();
+        let session = switched.load_session(&id).await.unwrap().expect("the record was taken over");
+        assert_eq!(session.mail().as_deref(), Some(ADA));
+        assert!(switched.for_user(&async_msal_session::Find::mail(ADA)).await.unwrap().is_some());
+        assert!(!world.store.holds(old.as_str()).await, "the old record lives on");
+        let page = "https://app.example/user/signed-out".parse().unwrap();
+        switched.sign_out(&id, &page, None).await.unwrap();
+        assert!(switched.load_session(&id).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_create_that_only_seemed_to_fail_leaves_no_second_record() {
+    let world = World::new().await;
+    world.store.fail_after("create", 1);
+    let id = world.sign_in(ADA).await;
+    assert!(world.load(&id).await.is_authenticated());
+    let page = world.msal.sessions();
+    let sessions: Vec<_> = futures_util::TryStreamExt::try_collect(page).await.unwrap();
+    assert_eq!(sessions.len(), 1);
+}

@@ -18,6 +18,8 @@ use tokio::sync::Semaphore;
 enum Trouble {
     /// So many of the next calls fail.
     Fail(usize),
+    /// So many of the next calls are done, and then seem to fail.
+    FailAfter(usize),
     /// Calls wait until the gate has room for them.
     Gate(Arc<Semaphore>),
 }
@@ -40,6 +42,26 @@ impl FaultyStore {
 
     pub(crate) fn fail(&self, operation: &'static str, calls: usize) {
         self.trouble(operation, Trouble::Fail(calls));
+    }
+
+    /// So many calls of `operation` are done and answer with an error all the same.
+    pub(crate) fn fail_after(&self, operation: &'static str, calls: usize) {
+        self.trouble(operation, Trouble::FailAfter(calls));
+    }
+
+    fn fails_after(&self, operation: &'static str) -> Result<(), StoreError> {
+        match self.troubles.lock().unwrap().get_mut(operation) {
+            Some(Trouble::FailAfter(left)) if *left > 0 => {
+                *left -= 1;
+                Err(StoreError::unavailable("on command", std::io::Error::other("on command")))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether anything is under a key.
+    pub(crate) async fn holds(&self, key: &str) -> bool {
+        self.inner.load(&StoreKey::from_store(key.to_owned())).await.unwrap().is_some()
     }
 
     /// Calls of `operation` wait from now on; each permit lets one go on.
@@ -114,7 +136,9 @@ impl SessionStore for FaultyStore {
         ttl: Duration,
     ) -> Result<Option<Version>, StoreError> {
         self.pass("create").await?;
-        self.inner.create(key, value, ttl).await
+        let created = self.inner.create(key, value, ttl).await?;
+        self.fails_after("create")?;
+        Ok(created)
     }
 
     async fn compare_and_set(

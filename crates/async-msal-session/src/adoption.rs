@@ -1,0 +1,44 @@
+//! Records of the other layout: after SESSION_LAYOUT was changed, each is read once, rewritten and deleted, so that
+//! nobody has to sign in again. COOKIE_NAME must stay, since it begins the keys of both.
+
+use crate::error::Error;
+use crate::msal::Msal;
+use crate::session_id::{SessionId, SessionLayout, StoreKey};
+use crate::store::Operation;
+use crate::{telemetry, user_index};
+
+impl Msal {
+    /// The key of `id` in the layout that is not the present one.
+    pub(crate) fn other_key(&self, id: &SessionId) -> StoreKey {
+        let other = match self.settings().layout() {
+            SessionLayout::Sealed => SessionLayout::Aiohttp,
+            SessionLayout::Aiohttp => SessionLayout::Sealed,
+        };
+        StoreKey::new(other, self.settings().cookie_name(), id)
+    }
+
+    /// Takes over a record of the other layout; `false` where there is none. What stands under the present key, `{}` of
+    /// a sign-out too, is left as it is.
+    pub(crate) async fn adopt(&self, id: &SessionId) -> Result<bool, Error> {
+        let old = self.other_key(id);
+        let Some(stored) = self.store().run(Operation::Load, |store| store.load(&old)).await? else {
+            return Ok(false);
+        };
+        let Some(loaded) = self.understand_stored(&old, stored) else { return Ok(false) };
+        let identity = loaded.person.as_ref().map(|person| &person.identity);
+        let key = self.create_record(id, &loaded.record, identity).await?;
+        if let Err(error) = self.store().run(Operation::Delete, |store| store.delete(&old)).await {
+            // Two records of one session would outlive its sign-out: rather none of the new.
+            self.store().run(Operation::Delete, |store| store.delete(&key)).await?;
+            return Err(error.into());
+        }
+        if let Some(identity) = identity {
+            let removed = user_index::remove(self, &old, identity, &loaded.record).await;
+            if let Err(error) = removed {
+                tracing::debug!(target: telemetry::TARGET, %error, "index entry of the other layout stays behind");
+            }
+        }
+        tracing::info!(target: telemetry::TARGET, session = %key.handle(), "record taken over from the other layout");
+        Ok(true)
+    }
+}
