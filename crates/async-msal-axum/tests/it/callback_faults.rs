@@ -118,6 +118,19 @@ async fn a_slow_profile_delays_the_sign_in_by_three_seconds_at_most() {
 }
 
 #[tokio::test]
+async fn a_profile_that_failed_at_the_sign_in_is_fetched_by_the_next_request_for_it() {
+    let app = App::start().await;
+    let rule = FaultRule::new(Endpoint::GraphManager, Fault::CloseConnection).times(20);
+    app.emulator.admin().fail_next(rule).expect("a fault");
+    let mut browser = app.signed_in(ADA).await;
+    let while_down = browser.fetch("/user/info").await.json();
+    app.emulator.admin().clear_faults();
+    let after = browser.fetch("/user/info").await.json();
+    assert_eq!(while_down["manager_mail"], serde_json::Value::Null, "{while_down}");
+    assert_eq!(after["manager_mail"], "ben@contoso.example", "{after}");
+}
+
+#[tokio::test]
 async fn an_unreachable_authority_makes_login_a_503_and_recovers() {
     let app = App::start().await;
     let rule = FaultRule::new(Endpoint::Discovery, Fault::answer(503, "{}")).times(20);
