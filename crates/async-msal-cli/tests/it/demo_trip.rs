@@ -202,6 +202,43 @@ async fn the_keyboard_alone_signs_in_and_out() {
     trip.end().await;
 }
 
+#[tokio::test]
+async fn a_graph_that_is_down_is_told_with_what_to_do_and_the_user_stays() {
+    let trip = Trip::signed_in("ada@contoso.example").await;
+    let fault = serde_json::json!({
+        "endpoint": "graph_me", "count": 10,
+        "fault": { "answer": { "status": 500, "body": "{}" } },
+    });
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let planned =
+        client.post(format!("{}/_admin/faults", trip.demo.emulator)).json(&fault).send().await.unwrap();
+    assert!(planned.status().is_success(), "{}", planned.text().await.unwrap());
+    trip.browser.click("#graph-me").await;
+    assert!(trip.browser.text("#trouble").await.contains("500"));
+    assert_eq!(trip.browser.text("#name").await, "Ada Marsh");
+    trip.browser.photograph("demo-trouble").await;
+    trip.end().await;
+}
+
+#[tokio::test]
+async fn no_other_site_can_let_the_token_expire() {
+    let trip = Trip::signed_in("ada@contoso.example").await;
+    let cookies = trip.browser.cookies(&trip.demo.app).await;
+    let header = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+    let client =
+        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let ask = |origin: String| {
+        client
+            .post(format!("{}/expire", trip.demo.app))
+            .header("cookie", &header)
+            .header("origin", origin)
+            .send()
+    };
+    assert_eq!(ask("https://evil.example".to_owned()).await.unwrap().status(), 403);
+    assert_eq!(ask(trip.demo.app.clone()).await.unwrap().status(), 303);
+    trip.end().await;
+}
+
 /// Tabs to the element and presses Enter, as a person without a mouse does.
 async fn press_enter_on(browser: &Browser, css: &str) {
     let wanted = browser.wait_for(css).await;

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::Instant;
 
 use async_msal_axum::Msal;
 use async_msal_axum::async_msal_session::Error;
@@ -55,8 +56,10 @@ impl Running {
     /// Takes no more requests, lets those in flight and renewals end, and frees both ports and the folder.
     pub(crate) async fn stop(self) {
         let Running { folder, ports: _, emulator, msal, server } = self;
+        // One grace period for both: what a request began, a renewal may still need.
+        let end = Instant::now() + GRACE;
         server.stop().await;
-        msal.shutdown(GRACE).await;
+        msal.shutdown(end.saturating_duration_since(Instant::now())).await;
         emulator.shutdown().await;
         drop(folder);
     }
