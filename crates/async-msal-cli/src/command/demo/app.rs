@@ -70,7 +70,7 @@ async fn home(State(demo): State<Arc<Demo>>, user: Option<SignedIn>) -> Response
 /// Ages the cached access tokens, then asks for one as any handler does: the session renews it.
 async fn expire(State(demo): State<Arc<Demo>>, user: SignedIn) -> Response {
     match age_and_renew(&demo, &user).await {
-        Ok(()) => Redirect::to("/").into_response(),
+        Ok(()) => Redirect::to("/#renewal").into_response(),
         Err(error) => page::signed_in(&demo, &user, Outcome::Trouble(error)).await,
     }
 }

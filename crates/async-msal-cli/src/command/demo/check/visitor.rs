@@ -169,8 +169,7 @@ impl Visitor {
     /// # Errors
     /// There is no such form, no answer, or redirects without end.
     pub(super) async fn submit(&mut self, page: &Page, path: &str) -> Result<Page, VisitError> {
-        let goes_there = |form: &Form| form.action.split('#').next() == Some(path);
-        let Some(form) = page.forms().into_iter().find(goes_there) else {
+        let Some(form) = page.forms().into_iter().find(|form| form.action == path) else {
             return Err(page.unexpected(&format!("has no form for {path}")));
         };
         self.post(page, &form.action, &form.fields).await
@@ -195,8 +194,7 @@ impl Visitor {
         action: &str,
         fields: &[(String, String)],
     ) -> Result<Page, VisitError> {
-        let mut address = page.address.join(action)?;
-        address.set_fragment(None);
+        let address = page.address.join(action)?;
         let origin = page.address.origin().ascii_serialization();
         let request = self.client.post(address.clone()).header(header::ORIGIN, origin).form(fields);
         let answer = self.send(address, request).await?;
