@@ -2,22 +2,46 @@
 
 use std::io;
 
-/// Becomes ready at Ctrl-C or SIGTERM.
-///
-/// # Errors
-/// The process may not listen for signals.
-///
-/// # Cancel safety
-/// Nothing is lost: a later call listens anew.
-pub(crate) async fn stop_requested() -> io::Result<()> {
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Listens for Ctrl-C and SIGTERM from its making on: one that comes before somebody waits is not lost.
+#[derive(Debug)]
+pub(crate) struct StopSignals {
     #[cfg(unix)]
-    {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    interrupt: Signal,
+    #[cfg(unix)]
+    terminate: Signal,
+}
+
+impl StopSignals {
+    /// Begins to listen.
+    ///
+    /// # Errors
+    /// The process may not listen for signals.
+    pub(crate) fn listen() -> io::Result<StopSignals> {
+        Ok(StopSignals {
+            #[cfg(unix)]
+            interrupt: signal(SignalKind::interrupt())?,
+            #[cfg(unix)]
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    /// Becomes ready when a stop is asked for.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost: a later call sees the same request.
+    pub(crate) async fn asked(&mut self) {
+        #[cfg(unix)]
         tokio::select! {
-            interrupted = tokio::signal::ctrl_c() => interrupted,
-            _ = terminate.recv() => Ok(()),
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        if tokio::signal::ctrl_c().await.is_err() {
+            // Without a signal the process runs until it is ended from outside.
+            std::future::pending::<()>().await;
         }
     }
-    #[cfg(not(unix))]
-    tokio::signal::ctrl_c().await
 }

@@ -8,7 +8,8 @@ use clap::Args;
 use url::Url;
 
 use super::{Failure, refused};
-use crate::{output, signals};
+use crate::output;
+use crate::signals::StopSignals;
 
 const SERVER: (&str, &str) = ("emulator", "--port");
 
@@ -39,13 +40,14 @@ pub(crate) struct EmulatorArguments {
 /// # Errors
 /// The port is taken, or a file cannot be written.
 pub(crate) async fn run(arguments: EmulatorArguments) -> Result<(), Failure> {
+    let mut stop = StopSignals::listen().map_err(Failure::Signals)?;
     let emulator = start(&arguments).await?;
     if let Some(path) = &arguments.https {
         let written = fs::write(path, emulator.ca_pem());
         written.map_err(|source| Failure::Folder { path: path.clone(), source })?;
     }
     announce(&arguments, &emulator);
-    signals::stop_requested().await.map_err(Failure::Signals)?;
+    stop.asked().await;
     emulator.shutdown().await;
     Ok(())
 }

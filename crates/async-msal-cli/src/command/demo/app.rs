@@ -84,11 +84,14 @@ async fn graph_me(State(demo): State<Arc<Demo>>, user: SignedIn) -> Response {
 }
 
 async fn age_and_renew(demo: &Demo, user: &SignedIn) -> Result<(), Error> {
-    let now = demo.msal.clock().now();
-    user.update_token_cache(|cache| cache.expire_access_tokens(now - 1)).await?;
+    let before = demo.msal.clock().now() - 1;
+    user.update_token_cache(|cache| cache.expire_access_tokens(before)).await?;
     let token = user.get_token(demo.msal.settings().scopes()).await?;
     let count = user.item::<Renewals>(RENEWALS)?.map_or(1, |renewals| renewals.count.saturating_add(1));
-    user.set_item(RENEWALS, &Renewals { count, before: now - 1, after: token.expires_on, at: now })?;
+    user.set_item(
+        RENEWALS,
+        &Renewals { count, before, after: token.expires_on, at: demo.msal.clock().now() },
+    )?;
     user.save().await
 }
 

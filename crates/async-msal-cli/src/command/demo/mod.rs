@@ -21,7 +21,8 @@ use clap::Args;
 use self::folder::DataFolder;
 use self::running::{Ports, Running};
 use super::Failure;
-use crate::{output, signals};
+use crate::output;
+use crate::signals::StopSignals;
 
 const DEFAULT_PORT: u16 = 8400;
 const DEFAULT_EMULATOR_PORT: u16 = 8401;
@@ -68,10 +69,10 @@ pub(crate) async fn run(arguments: DemoArguments) -> Result<(), Failure> {
         emulator: arguments.emulator_port.unwrap_or(DEFAULT_EMULATOR_PORT),
     };
     let folder = DataFolder::open(&chosen(arguments.data)?)?;
-    let stop = signals::stop_requested();
+    let mut stop = StopSignals::listen().map_err(Failure::Signals)?;
     let running = Running::start(folder, ports).await?;
     announce(&running);
-    stop.await.map_err(Failure::Signals)?;
+    stop.asked().await;
     output::say("Stopping; whoever is signed in stays signed in.");
     running.stop().await;
     Ok(())
