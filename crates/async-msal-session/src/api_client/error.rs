@@ -109,7 +109,13 @@ impl ApiError {
             Self::Unreachable(_) | Self::Timeout => "Try again later.",
             Self::TooManyRedirects | Self::Unusable { .. } => "See whether the address is an API's.",
             Self::TooLarge { .. } => "Read the answer as a stream, or raise its limit.",
-            Self::Status { .. } => "The API's code says what it missed; often a scope.",
+            Self::Status { status: 429 | 500..=599, .. } => {
+                "The API has trouble of its own; try again later."
+            }
+            Self::Status { status: 401 | 403, .. } => {
+                "The user or the token may not do this; often a scope is missing."
+            }
+            Self::Status { .. } => "The API's code says what it missed.",
         }
     }
 
