@@ -11,7 +11,7 @@ async fn assert_refused(fault: IdTokenFault) {
     let answer = app.sign_in(&mut browser, ADA).await;
     assert_eq!(answer.status, 502, "{}", answer.body);
     assert!(answer.body.contains("<h1>Sign-in failed</h1>"), "{}", answer.body);
-    assert!(!answer.body.contains("eyJ"), "a token is shown");
+    assert!(!answer.body.contains("eyJ0eXAi"), "a token is shown");
     assert_eq!(app.code_redemptions(), 1);
     assert_eq!(app.store.records().await, 0, "a record was stored");
     assert_eq!(browser.cookie("__Host-async_msal_flow_"), None, "the flow cookie stays");

@@ -44,6 +44,16 @@ async fn another_library_verifies_it() {
     }
 }
 
+/// Tests all over the workspace look for this beginning where no token may be.
+#[tokio::test]
+async fn tokens_begin_with_their_type() {
+    let emulator = emulator().await;
+    let answer = sign_in(&emulator, ADA).await;
+    for token in ["id_token", "access_token"] {
+        assert!(text(&answer, token).starts_with("eyJ0eXAi"), "{token}");
+    }
+}
+
 #[tokio::test]
 async fn keys_carry_thumbprint_certificate_and_issuer() {
     let emulator = emulator().await;
