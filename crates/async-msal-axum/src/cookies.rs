@@ -36,8 +36,10 @@ impl RequestCookies {
 
     /// Names and values, white space and the optional quotes around a value removed. What is no text is skipped.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        let pairs = self.headers.iter().filter_map(|header| header.to_str().ok());
-        pairs.flat_map(|text| text.split(';')).filter_map(|pair| pair.split_once('=')).map(|(name, value)| {
+        let pairs = self.headers.iter().flat_map(|header| header.as_bytes().split(|byte| *byte == b';'));
+        // Each pair by itself: a neighbour's cookie in another encoding hides none of ours.
+        let texts = pairs.filter_map(|pair| std::str::from_utf8(pair).ok());
+        texts.filter_map(|pair| pair.split_once('=')).map(|(name, value)| {
             let value = value.trim();
             let unquoted = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
             (name.trim(), unquoted.unwrap_or(value))
@@ -125,6 +127,17 @@ mod tests {
     #[test]
     fn a_value_is_found_among_others() {
         assert_eq!(cookies(&["a=1; session=\"abc\"", "b=2"]).single("session"), Some("abc"));
+    }
+
+    #[test]
+    fn a_neighbours_cookie_in_another_encoding_hides_none_of_ours() {
+        for neighbour in ["x=caf\u{e9}".as_bytes(), b"x=caf\xe9"] {
+            let line = [neighbour, b"; session=abc"].concat();
+            let mut headers = HeaderMap::new();
+            headers.insert(header::COOKIE, HeaderValue::from_bytes(&line).expect("header"));
+            let cookies = RequestCookies::read(&headers).expect("within the bounds");
+            assert_eq!(cookies.single("session"), Some("abc"));
+        }
     }
 
     #[test]
