@@ -123,6 +123,10 @@ impl HttpClient {
         if is_loopback(url) { &self.direct } else { &self.outside }
     }
 
+    pub(crate) const fn limit(&self) -> Duration {
+        self.limit
+    }
+
     /// Gets a document; tries again after 5xx and broken connections, inside one time limit.
     pub(crate) async fn get(&self, address: &str, what: &'static str, most: usize) -> Result<Fetched, Error> {
         let url = Url::parse(address).map_err(|_| ConfigError::Authority("it is no address"))?;

@@ -11,3 +11,4 @@ mod secrets;
 mod sign_in;
 mod sign_out;
 mod support;
+mod unverifiable_renewal;

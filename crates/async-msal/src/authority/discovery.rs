@@ -100,13 +100,14 @@ impl Discovery {
         self.keys.get(self.clock.as_ref(), move || async move { this.fetch_keys().await }).await
     }
 
-    /// Asks for the keys once more, since none is called `kid`; `None` where that was tried lately.
-    pub(crate) async fn keys_again(self: &Arc<Self>, kid: &str) -> Option<Arc<KeySet>> {
+    /// Asks for the keys once more, since none is called `kid`; `None` where that was tried lately. That they
+    /// cannot be had is an error: it is not known then whether there is such a key.
+    pub(crate) async fn keys_again(self: &Arc<Self>, kid: &str) -> Result<Option<Arc<KeySet>>, Error> {
         if !self.may_refetch(kid) {
-            return None;
+            return Ok(None);
         }
         let this = Arc::clone(self);
-        let fetched = self.keys.fetch.join(move || async move { this.fetch_keys().await }).await.ok()?;
+        let fetched = self.keys.fetch.join(move || async move { this.fetch_keys().await }).await?;
         if !fetched.value.names(kid) {
             let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
             if unknown.names.len() >= UNKNOWN_KEYS {
@@ -114,7 +115,7 @@ impl Discovery {
             }
             unknown.names.push(kid.chars().take(256).collect());
         }
-        Some(Arc::clone(&fetched.value))
+        Ok(Some(Arc::clone(&fetched.value)))
     }
 
     /// At most one refetch in [`PAUSE`], shared by all who miss a key while it runs.

@@ -266,6 +266,12 @@ impl ConfidentialClient {
             .await
     }
 
+    /// Asked before a token request is sent: an answer whose id token could not be checked for want of
+    /// keys would have spent a single-use code or refresh token for nothing.
+    pub(crate) async fn keys_at_hand(&self) -> Result<(), Error> {
+        self.inner.discovery.keys().await.map(drop)
+    }
+
     pub(crate) async fn verify_id_token(
         &self,
         metadata: &Metadata,
@@ -282,7 +288,7 @@ impl ConfidentialClient {
         }
         let mut keys = self.inner.discovery.keys().await?;
         if let Some(kid) = kid.filter(|kid| !keys.names(kid))
-            && let Some(fetched) = self.inner.discovery.keys_again(kid).await
+            && let Some(fetched) = self.inner.discovery.keys_again(kid).await?
         {
             keys = fetched;
         }

@@ -146,3 +146,65 @@ pub(crate) const fn meaning(code: u64) -> Option<Meaning> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::error::ServerError;
+
+    /// Number, usual `error`, usual `suberror`, who must act.
+    const TABLE: [(u64, &str, Option<&str>, &str); 32] = [
+        (65001, "invalid_grant", Some("consent_required"), "interaction_required"),
+        (65001, "consent_required", None, "interaction_required"),
+        (50058, "login_required", None, "interaction_required"),
+        (50076, "interaction_required", None, "interaction_required"),
+        (50079, "invalid_grant", Some("basic_action"), "interaction_required"),
+        (53003, "invalid_grant", Some("message_only"), "interaction_required"),
+        (530_032, "invalid_grant", Some("additional_action"), "interaction_required"),
+        (70043, "invalid_grant", None, "interaction_required"),
+        (70008, "invalid_grant", None, "interaction_required"),
+        (700_082, "invalid_grant", Some("token_expired"), "interaction_required"),
+        (50173, "invalid_grant", Some("bad_token"), "interaction_required"),
+        (54005, "invalid_grant", None, "interaction_required"),
+        (501_481, "invalid_grant", None, "interaction_required"),
+        (700_005, "invalid_grant", None, "interaction_required"),
+        (50055, "invalid_grant", Some("user_password_expired"), "interaction_required"),
+        (50013, "invalid_grant", None, "interaction_required"),
+        (50196, "invalid_grant", None, "interaction_required"),
+        (7_000_215, "invalid_client", None, "credential"),
+        (7_000_222, "invalid_client", None, "credential"),
+        (7_000_218, "invalid_client", None, "credential"),
+        (700_025, "invalid_client", None, "credential"),
+        (700_027, "invalid_client", None, "credential"),
+        (700_016, "unauthorized_client", None, "credential"),
+        (700_038, "unauthorized_client", None, "credential"),
+        (7_000_112, "unauthorized_client", None, "credential"),
+        (50194, "invalid_request", None, "server"),
+        (500_011, "invalid_resource", None, "server"),
+        (28002, "invalid_scope", None, "server"),
+        (50105, "access_denied", None, "server"),
+        (90033, "temporarily_unavailable", None, "server"),
+        (90024, "server_error", None, "server"),
+        (900_144, "invalid_request", None, "server"),
+    ];
+
+    #[test]
+    fn each_number_leads_to_whoever_must_act() {
+        for (code, error, suberror, expected) in TABLE {
+            let mut object = json!({"error": error, "error_codes": [code]});
+            if let Some(suberror) = suberror {
+                object["suberror"] = suberror.into();
+            }
+            let server = ServerError::from_object(object.as_object().unwrap()).unwrap();
+            assert!(server.meaning().is_some(), "{code} is unknown");
+            assert_eq!(server.classify(400, None).code(), expected, "{code} {error}");
+        }
+    }
+
+    #[test]
+    fn unknown_number_has_no_meaning() {
+        assert_eq!(meaning(1), None);
+    }
+}

@@ -80,6 +80,7 @@ pub(crate) async fn redeem(
     let metadata = client.metadata().await?;
     // State, issuer, error: the proof that the code belongs to this browser's sign-in.
     let callback = callback::validate(flow, &metadata, response)?;
+    client.keys_at_hand().await?;
     let correlation_id = client.new_correlation_id();
     let form = redemption_form(client, flow, &callback);
     let anchor = callback.client_info.as_deref().and_then(home_account_id).map(|id| anchor_mailbox(&id));

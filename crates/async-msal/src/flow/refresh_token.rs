@@ -55,6 +55,7 @@ pub(crate) async fn refresh(
         return Err(refusal);
     }
     let metadata = client.metadata().await?;
+    client.keys_at_hand().await?;
     let correlation_id = options.correlation_id.clone().unwrap_or_else(|| client.new_correlation_id());
     let asking = Asking {
         client,
@@ -126,7 +127,7 @@ impl Asking<'_> {
         Err(InteractionRequired { missing_scopes: result.missing_scopes, ..Default::default() }.into())
     }
 
-    /// Another person's id token, or a bad one, refuses the whole answer and ends the session.
+    /// A bad id token refuses the whole answer; another person's ends the session too.
     async fn verify(
         &self,
         cache: &TokenCache,
@@ -139,7 +140,7 @@ impl Asking<'_> {
         let verified =
             self.client.verify_id_token(self.metadata, raw, &response.access_token, occasion).await;
         let verified = verified.map_err(|error| match error {
-            Error::IdToken(reason) => Error::RefreshRefused(reason),
+            Error::IdToken(reason) if reason.names_another() => Error::RefreshRefused(reason),
             other => other,
         })?;
         let claims = verified.claims();

@@ -98,3 +98,22 @@ pub enum IdTokenError {
     #[error("the claim {0} changed at the refresh")]
     Changed(&'static str),
 }
+
+impl IdTokenError {
+    /// Whether the token is good for somebody else, or for another application or authority: then it is in
+    /// doubt whose session received it. A clock that is off, a key that cannot be had or a broken signature
+    /// leave that as it was.
+    pub(crate) const fn names_another(&self) -> bool {
+        matches!(
+            self,
+            Self::Changed(_)
+                | Self::Issuer { .. }
+                | Self::KeyIssuer
+                | Self::Audience
+                | Self::AuthorizedParty
+                | Self::Tenant
+                | Self::TenantNotAllowed
+                | Self::PersonalAccount
+        )
+    }
+}

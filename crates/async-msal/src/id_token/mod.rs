@@ -3,6 +3,8 @@
 mod claims;
 mod error;
 pub(crate) mod jws;
+#[cfg(test)]
+pub(crate) mod signer;
 pub(crate) mod verify;
 
 pub use claims::IdTokenClaims;

@@ -13,7 +13,7 @@ use url::Url;
 use self::response::TokenResponse;
 pub(crate) use self::throttle::Throttle;
 use crate::client_credential::ClientCredential;
-use crate::error::Error;
+use crate::error::{Error, Unreachable};
 use crate::http::{Failed, HttpClient};
 use crate::secret::ClientSecret;
 use crate::telemetry;
@@ -44,8 +44,26 @@ pub(crate) async fn send(
     now: i64,
 ) -> Result<TokenResponse, Error> {
     let started = Instant::now();
-    let result = exchange(http, client_id, credential, request, now).await;
-    telemetry::token_request(request.grant, result.as_ref().err().map(Error::code), started.elapsed());
+    // One time limit over both attempts.
+    let both = tokio::time::timeout(http.limit(), exchange(http, client_id, credential, request, now)).await;
+    let result = both.unwrap_or_else(|_| {
+        Err(Unreachable { what: "the token endpoint", reason: "timeout", source: None }.into())
+    });
+    let failure = result.as_ref().err();
+    telemetry::token_request(request.grant, failure.map(Error::code), started.elapsed());
+    match failure {
+        None => {
+            tracing::debug!(grant = request.grant, correlation_id = request.correlation_id, "token request")
+        }
+        Some(error) => tracing::warn!(
+            grant = request.grant,
+            correlation_id = request.correlation_id,
+            code = error.code(),
+            trace_id = error.server().and_then(|server| server.trace_id.as_deref()),
+            %error,
+            "token request failed"
+        ),
+    }
     result
 }
 

@@ -4,6 +4,7 @@
 
 mod cache_interop;
 mod discovery;
+mod generic_provider;
 mod rp_conformance;
 mod secrets;
 mod sign_in;

@@ -49,3 +49,52 @@ fn unreadable_cache_is_not_quoted() {
     let error = TokenCache::parse(r#"{"AccessToken": {"k": {"secret": "canary"}"#).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("canary"));
 }
+
+/// What a subscriber at TRACE writes, of this library and of everything below it.
+#[derive(Clone, Default)]
+struct Log(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn log_at_trace_level_holds_no_secret_of_a_sign_in_and_a_renewal() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    let guard = tracing::subscriber::set_default(subscriber);
+    let mut world = World::new().await;
+    let (flow, body) = world.start(ADA).await;
+    let signed_in = world.finish(&flow, &body).await.unwrap();
+    let cache: serde_json::Value = serde_json::from_str(&world.cache.to_json()).unwrap();
+    let refresh_token = cache["RefreshToken"].as_object().unwrap().values().next().unwrap()["secret"].clone();
+    world.advance(3_700);
+    world.silent(&signed_in.account).await.unwrap();
+    drop(guard);
+    let text = String::from_utf8_lossy(&log.0.lock().unwrap()).into_owned();
+    assert!(text.contains("async_msal"), "nothing of this library was logged");
+    let code =
+        form_urlencoded::parse(body.as_bytes()).find(|(name, _)| name == "code").unwrap().1.into_owned();
+    for secret in [
+        code.as_str(),
+        flow.nonce().expose_secret(),
+        flow.code_verifier().expose_secret(),
+        signed_in.token.access_token.expose_secret(),
+        signed_in.id_token.raw().expose_secret(),
+        refresh_token.as_str().unwrap(),
+        &world.emulator.client_secret(),
+    ] {
+        assert!(!text.contains(secret));
+    }
+}

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use async_msal::{Error, Lookup, MissReason, RefreshOptions, Scopes, TokenSource};
+use async_msal::{AuthCodeRequest, Error, Lookup, MissReason, RefreshOptions, Scopes, TokenSource};
 use async_msal_emulator::{Endpoint, Fault, FaultRule, IdTokenFault, IdTokenFaultRule};
 
-use crate::support::{World, scopes};
+use crate::support::{ADA, REDIRECT, World, builder, scopes};
 
 #[tokio::test]
 async fn fresh_token_comes_from_the_cache_without_a_request() {
@@ -109,19 +109,23 @@ async fn scope_asked_in_long_form_is_found_in_a_reopened_cache() {
 #[tokio::test]
 async fn fewer_scopes_than_asked_are_stored_and_the_missing_one_is_named() {
     let mut world = World::new().await;
-    let account = world.sign_in().await;
+    let asked = Scopes::from(["User.Read", "Mail.Read"]);
+    let request = AuthCodeRequest::new(REDIRECT.parse().unwrap(), asked.clone());
+    let (flow, body) = world.start_with(request, ADA).await;
+    let account = world.finish(&flow, &body).await.unwrap().account;
+    world.advance(3_500);
     world.cache.mark_unchanged();
     world.emulator.admin().set_policy(|policy| {
         policy.withheld_scopes.insert("Mail.Read".into());
     });
-    let asked = Scopes::from(["User.Read", "Mail.Read"]);
+
     let refreshed = world.client.refresh(&mut world.cache, &account, &asked, RefreshOptions::default()).await;
-    match refreshed {
-        Err(Error::InteractionRequired(interaction)) => {
-            assert!(interaction.missing_scopes.contains("Mail.Read") || interaction.server.is_some());
-        }
-        other => panic!("{other:?}"),
-    }
+
+    let Err(Error::InteractionRequired(interaction)) = refreshed else { panic!("{refreshed:?}") };
+    assert_eq!(interaction.missing_scopes, Scopes::from(["Mail.Read"]));
+    assert!(world.cache.has_changed(), "what was granted is kept");
+    let granted = world.client.find_access_token(&world.cache, &account, &Scopes::from(["User.Read"]));
+    assert!(matches!(granted, Lookup::Hit(_)), "{granted:?}");
 }
 
 #[tokio::test]
@@ -188,4 +192,54 @@ async fn claims_of_a_policy_travel_with_the_error() {
         },
     ));
     assert_eq!(world.silent(&account).await.unwrap_err().claims().unwrap().as_str(), claims);
+}
+
+#[tokio::test]
+async fn refresh_token_is_not_spent_while_the_keys_cannot_be_had() {
+    let mut world = World::new().await;
+    let account = world.sign_in().await;
+    // Another node of the application, which has met the authority's keys never yet.
+    let other = builder(&world.emulator, &world.emulator.authority_url()).build().unwrap();
+    world.fault(FaultRule::new(Endpoint::Keys, Fault::answer(503, "")).times(10));
+
+    let refreshed = other.refresh(&mut world.cache, &account, &scopes(), RefreshOptions::default()).await;
+
+    assert!(refreshed.unwrap_err().is_retryable());
+    assert_eq!(world.emulator.admin().counters().token_refresh_token, 0);
+}
+
+#[tokio::test]
+async fn refresh_whose_id_token_cannot_be_checked_is_refused_and_leaves_session_and_cache() {
+    let faults = [
+        IdTokenFault::UnknownKeyId,
+        IdTokenFault::BadSignature,
+        IdTokenFault::NotYetValid,
+        IdTokenFault::Expired,
+        IdTokenFault::MissingIssuedAt,
+    ];
+    for fault in faults {
+        let mut world = World::new().await;
+        let account = world.sign_in().await;
+        world.advance(3_700);
+        world.cache.mark_unchanged();
+        world.emulator.admin().fail_next_id_token(IdTokenFaultRule::new(fault).on_refresh()).unwrap();
+        let error = world.silent(&account).await.unwrap_err();
+        assert_eq!((error.code(), error.ends_session()), ("id_token", false), "{fault:?}");
+        assert!(!world.cache.has_changed(), "{fault:?}");
+        world.silent(&account).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn rotated_key_that_cannot_be_had_yet_is_a_passing_failure() {
+    let mut world = World::new().await;
+    let account = world.sign_in().await;
+    world.advance(3_700);
+    world.emulator.admin().rotate_keys().await.unwrap();
+    world.fault(FaultRule::new(Endpoint::Keys, Fault::answer(503, "")).times(10));
+    let error = world.silent(&account).await.unwrap_err();
+    assert!(error.is_retryable() && !error.ends_session(), "{error:?}");
+    world.emulator.admin().clear_faults();
+    world.advance(31);
+    world.silent(&account).await.unwrap();
 }
