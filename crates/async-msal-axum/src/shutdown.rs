@@ -2,19 +2,20 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_msal_session::Msal;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-/// What a request or a token answer in flight may still take: one token request.
+/// What requests and token answers in flight may still take, all together: one token request.
 pub const GRACE: Duration = Duration::from_secs(10);
 
-/// Serves until `signal` comes, then stops well: no new connection, requests in flight (a callback among them) finish
-/// within [`GRACE`], and so do the renewals and redemptions that go on without a request. A connection that stays
-/// open longer, such as a WebSocket, is cut.
+/// Serves until `signal` comes, then stops well: no new connection, requests in flight (a callback among them) finish,
+/// then the renewals and redemptions that go on without a request, all of it within one [`GRACE`]. What takes longer,
+/// such as a WebSocket that stays open, is no longer waited for: its task ends with the runtime, which is when `main`
+/// returns.
 ///
 /// ```no_run
 /// // Not run: it serves until Ctrl-C.
@@ -37,24 +38,26 @@ pub async fn serve_until(
     msal: &Msal,
     signal: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let (stopping, mut stopped) = watch::channel(false);
+    let (stopping, mut stopped) = watch::channel(None);
+    let deadline = stopping.subscribe();
     let signal = async move {
         signal.await;
-        stopping.send_replace(true);
+        stopping.send_replace(Some(Instant::now() + GRACE));
     };
     let service = app.into_make_service_with_connect_info::<SocketAddr>();
     let server = axum::serve(listener, service).with_graceful_shutdown(signal);
     let too_long = async move {
-        if stopped.wait_for(|stopping| *stopping).await.is_err() {
+        if stopped.wait_for(Option::is_some).await.is_err() {
             std::future::pending::<()>().await;
         }
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {
         result = server.into_future() => result?,
-        () = too_long => tracing::warn!("connections still open after {} s were cut", GRACE.as_secs()),
+        () = too_long => tracing::warn!("connections still open after {} s are no longer waited for", GRACE.as_secs()),
     }
-    if !msal.shutdown(GRACE).await {
+    let left = deadline.borrow().map_or(GRACE, |end| end.saturating_duration_since(Instant::now()));
+    if !msal.shutdown(left).await {
         tracing::warn!("renewals or sign-ins still in flight after {} s were given up", GRACE.as_secs());
     }
     Ok(())

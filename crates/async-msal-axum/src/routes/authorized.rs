@@ -49,6 +49,15 @@ pub(crate) async fn by_query(visit: Visit, RawQuery(query): RawQuery) -> Result<
     }
 }
 
+/// HEAD is safe (RFC 9110 9.2.1): a program that only looks at the address must not redeem the code in it.
+pub(crate) async fn by_head(visit: Visit) -> Response {
+    let allowed = match visit.shared().response_mode() {
+        ResponseMode::Query => Method::GET,
+        _ => Method::POST,
+    };
+    wrong_method(&visit, allowed)
+}
+
 async fn finish(visit: &Visit, text: &str) -> Result<Response, Rejection> {
     let shared = visit.shared();
     // 1. One state, within bounds, nothing twice.

@@ -69,6 +69,10 @@ fn protocol_text(error: &ProtocolError) -> PageText {
         ProtocolError::AuthResponse(AuthResponseError::Refused(server)) | ProtocolError::Server(server) => {
             server_text(server)
         }
+        // The sealed flow under this cookie's name is another sign-in's: the browser sent what does not belong together.
+        ProtocolError::AuthResponse(AuthResponseError::StateMissing | AuthResponseError::StateMismatch) => {
+            texts::EXPIRED
+        }
         ProtocolError::InteractionRequired(wanted) => {
             match wanted.server.as_ref().and_then(|server| server.meaning()) {
                 // The code was too old, or somebody redeemed it before.

@@ -16,7 +16,7 @@ pub(crate) mod signed_out;
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::{HeaderValue, header};
+use http::{HeaderValue, StatusCode, header};
 
 pub use health::health;
 
@@ -25,21 +25,34 @@ use crate::pages::STYLESHEET;
 /// Every route under `prefix`, which is empty or begins with a slash.
 pub(crate) fn router<S: Clone + Send + Sync + 'static>(prefix: &str) -> Router<S> {
     let at = |name: &str| format!("{prefix}/{name}");
+    // axum sends HEAD to the handler of GET; where a GET changes something, HEAD has an answer of its own.
     Router::new()
-        .route(&at("login"), get(login::login))
-        .route(&at("login/"), get(login::login))
+        .route(&at("login"), get(login::login).head(get_only))
+        .route(&at("login/"), get(login::login).head(get_only))
         .route(&at("login/resume"), get(resume::resume))
-        .route(&at("login/{*to}"), get(login::login_returning))
-        .route(&at("authorized"), get(authorized::by_query).post(authorized::by_form))
+        .route(&at("login/{*to}"), get(login::login_returning).head(get_only))
+        .route(
+            &at("authorized"),
+            get(authorized::by_query).post(authorized::by_form).head(authorized::by_head),
+        )
         .route(&at("info"), get(info::info))
         .route(&at("photo"), get(photo::photo))
         .route(&at("debug"), get(debug::debug))
         .route(&at("logout"), get(logout::by_link).post(logout::by_form))
         .route(&at("logout/"), get(logout::by_link).post(logout::by_form))
         .route(&at("logout/{*to}"), get(logout::by_link_returning).post(logout::by_form_returning))
-        .route(&at("signed-out"), get(signed_out::signed_out))
-        .route(&at("frontchannel-logout"), get(frontchannel::frontchannel_logout))
+        .route(&at("signed-out"), get(signed_out::signed_out).head(get_only))
+        .route(&at("frontchannel-logout"), get(frontchannel::frontchannel_logout).head(get_only))
         .route(&at("style.css"), get(stylesheet))
+}
+
+/// HEAD is safe (RFC 9110 9.2.1): a program that only looks neither starts nor ends a session.
+async fn get_only() -> Response {
+    let headers = [
+        (header::ALLOW, HeaderValue::from_static("GET")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (StatusCode::METHOD_NOT_ALLOWED, headers).into_response()
 }
 
 async fn stylesheet() -> Response {
