@@ -34,7 +34,7 @@ pub enum Endpoint {
 
 /// What happens to a request that a [`FaultRule`] takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 #[non_exhaustive]
 pub enum Fault {
     /// This answer is given; the request does nothing else.
@@ -95,6 +95,7 @@ pub enum Fault {
 /// let slow = FaultRule::new(Endpoint::Token, Fault::delay(Duration::from_secs(2))).times(3);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct FaultRule {
     /// Where.
@@ -208,6 +209,7 @@ pub enum IdTokenFault {
 
 /// One planned id token fault: the next `count` id tokens (of `client_id`, of `grant_type`, where named) are wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct IdTokenFaultRule {
     /// What is wrong.

@@ -14,8 +14,8 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum_server::Handle;
 use axum_server::tls_rustls::RustlsConfig;
+use axum_server::{Handle, Server};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use tower::{Service, ServiceExt as _, service_fn};
 
@@ -32,6 +32,8 @@ const MAX_BODY: usize = 64 * 1024;
 /// Planned faults may come over HTTP, so they have bounds too.
 const MAX_LARGE_BODY: usize = 64 * 1024 * 1024;
 const MAX_DELAY_MILLIS: u64 = 3_600_000;
+/// How long a client may take for a request's header block; an idle connection is closed after it too.
+const HEADER_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Starts to serve; the emulator returned stops it.
 pub(crate) fn serve(
@@ -48,14 +50,23 @@ pub(crate) fn serve(
             let config = RustlsConfig::from_config(Arc::new(config));
             let server =
                 axum_server::from_tcp_rustls(listener, config).map_err(failed)?.handle(handle.clone());
+            let server = with_deadlines(server);
             tokio::spawn(async move { ended(server.serve(make).await) })
         }
         None => {
             let server = axum_server::from_tcp(listener).map_err(failed)?.handle(handle.clone());
+            let server = with_deadlines(server);
             tokio::spawn(async move { ended(server.serve(make).await) })
         }
     };
     Ok(Emulator::new(shared, handle, server))
+}
+
+/// The first covers a connection that sends nothing at all, which the second does not see.
+fn with_deadlines<A>(server: Server<SocketAddr, A>) -> Server<SocketAddr, A> {
+    let mut server = server.first_request_timeout(HEADER_DEADLINE);
+    server.http_builder().http1().header_read_timeout(HEADER_DEADLINE);
+    server
 }
 
 /// The `Host` the caller used, if it sent one.

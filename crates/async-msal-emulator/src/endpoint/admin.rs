@@ -115,8 +115,11 @@ async fn policy(State(shared): State<Arc<Shared>>) -> Json<Policy> {
 
 /// Fields that are named change, the others stay.
 async fn change_policy(State(shared): State<Arc<Shared>>, Json(change): Json<Value>) -> Response {
+    let Value::Object(change) = change else {
+        return refuse(StatusCode::BAD_REQUEST, "send an object with the fields to change");
+    };
     let mut merged = json!(shared.policy());
-    if let (Value::Object(merged), Value::Object(change)) = (&mut merged, change) {
+    if let Value::Object(merged) = &mut merged {
         merged.extend(change);
     }
     match serde_json::from_value::<Policy>(merged) {

@@ -73,6 +73,31 @@ async fn policy_fields_that_are_named_change_and_the_others_stay() {
 }
 
 #[tokio::test]
+async fn a_policy_change_that_is_no_object_is_refused() {
+    let emulator = emulator().await;
+    let url = format!("{}/_admin/policy", emulator.base_url());
+    for change in [json!([]), json!(null), json!(1)] {
+        assert_eq!(status(with_json(http().patch(&url), &change)).await, 400, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn a_fault_with_a_field_that_does_not_exist_is_refused() {
+    let emulator = emulator().await;
+    let base = format!("{}/_admin", emulator.base_url());
+    let rules = [
+        ("faults", json!({ "endpoint": "keys", "fault": "not_json", "times": 2 })),
+        ("faults", json!({ "endpoint": "keys", "fault": { "answer": { "status": 503, "text": "" } } })),
+        ("id-token-faults", json!({ "fault": "expired", "client": "x" })),
+    ];
+    for (path, rule) in rules {
+        assert_eq!(status(with_json(http().post(format!("{base}/{path}")), &rule)).await, 422, "{rule}");
+    }
+    let (faults, id_token_faults) = emulator.admin().faults();
+    assert!(faults.is_empty() && id_token_faults.is_empty());
+}
+
+#[tokio::test]
 async fn faults_counters_and_keys_work_over_http() {
     let emulator = emulator().await;
     let base = format!("{}/_admin", emulator.base_url());
