@@ -44,4 +44,15 @@ impl StopSignals {
             std::future::pending::<()>().await;
         }
     }
+
+    /// Does what has to be done before the process ends, unless it is asked to stop once more.
+    ///
+    /// # Cancel safety
+    /// As the future's own.
+    pub(crate) async fn unless_asked_again(&mut self, ending: impl Future<Output = ()>) {
+        tokio::select! {
+            () = ending => {}
+            () = self.asked() => crate::output::say("Stopped at once."),
+        }
+    }
 }

@@ -41,14 +41,17 @@ pub(crate) struct EmulatorArguments {
 /// The port is taken, or a file cannot be written.
 pub(crate) async fn run(arguments: EmulatorArguments) -> Result<(), Failure> {
     let mut stop = StopSignals::listen().map_err(Failure::Signals)?;
-    let emulator = start(&arguments).await?;
+    let emulator = tokio::select! {
+        started = start(&arguments) => started?,
+        () = stop.asked() => return Ok(()),
+    };
     if let Some(path) = &arguments.https {
         let written = fs::write(path, emulator.ca_pem());
-        written.map_err(|source| Failure::Folder { path: path.clone(), source })?;
+        written.map_err(|source| Failure::CaFile { path: path.clone(), source })?;
     }
     announce(&arguments, &emulator);
     stop.asked().await;
-    emulator.shutdown().await;
+    stop.unless_asked_again(emulator.shutdown()).await;
     Ok(())
 }
 

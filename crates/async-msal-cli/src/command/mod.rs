@@ -21,6 +21,12 @@ pub(crate) enum Failure {
         /// The option that chooses another.
         option: &'static str,
     },
+    /// Both servers of the demo were given one port.
+    #[error("the web application and the emulator cannot both listen on port {port}")]
+    SamePort {
+        /// The port.
+        port: u16,
+    },
     /// Nothing can listen at the address, for a reason other than another program.
     #[error("cannot listen on port {port} for the {server}")]
     Listen {
@@ -47,6 +53,14 @@ pub(crate) enum Failure {
     #[error("cannot use the folder {}", path.display())]
     Folder {
         /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The emulator's certificate authority cannot be written.
+    #[error("cannot write the certificate authority to {}", path.display())]
+    CaFile {
+        /// The file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -82,8 +96,11 @@ impl Failure {
         Some(match self {
             Failure::PortTaken { option, port, .. } => format!(
                 "stop the program that listens there, or choose another port, for example {option} {}",
-                if *port < u16::MAX - 10 { port + 10 } else { 0 }
+                another_port(*port)
             ),
+            Failure::SamePort { port } => {
+                format!("choose another for one of them, for example --emulator-port {}", another_port(*port))
+            }
             Failure::Listen { .. } => "choose a port from 1024 to 65535, or 0 for any free one".to_owned(),
             Failure::NotOurFolder { .. } => {
                 "name an empty folder or one the demo made, with --data; nothing in this one was touched"
@@ -95,15 +112,36 @@ impl Failure {
             Failure::Folder { .. } | Failure::NoHome => {
                 "name a folder you may write to with --data".to_owned()
             }
-            Failure::Emulator(_) => {
-                "if its files were damaged, `async-msal demo --reset` makes them anew".to_owned()
+            Failure::CaFile { .. } => {
+                "name a file with --https, in a folder that exists and that you may write to".to_owned()
             }
+            Failure::Emulator(error) => return emulator_hint(error).map(str::to_owned),
             Failure::Session(error) => error.hint().to_string(),
             Failure::Client(error) => error.hint().to_string(),
             Failure::Check { .. } => "run it again with RUST_LOG=async_msal=debug to see more".to_owned(),
             Failure::Signals(_) => return None,
         })
     }
+}
+
+fn another_port(port: u16) -> u16 {
+    if port < u16::MAX - 10 { port + 10 } else { 0 }
+}
+
+fn emulator_hint(error: &EmulatorError) -> Option<&'static str> {
+    Some(match error {
+        EmulatorError::DamagedFile { .. } => {
+            "delete that file, or name another folder with --data; who was signed in signs in anew"
+        }
+        EmulatorError::DataFolder { .. } => "name a folder you may write to with --data",
+        EmulatorError::DataFolderInUse(_) => {
+            "stop that emulator with Ctrl-C, or name another folder with --data"
+        }
+        EmulatorError::InvalidAddress(_) => {
+            "give --public-url and --redirect-uri http or https addresses, such as http://localhost:8000"
+        }
+        _ => return None,
+    })
 }
 
 /// A failure to start an emulator, in the command's words: which option moves it off a port that is taken.

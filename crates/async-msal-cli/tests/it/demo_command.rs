@@ -1,7 +1,8 @@
 //! The command line of the demo: ports, folder, exit codes, no network.
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::Write;
+use std::net::{Ipv6Addr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -27,6 +28,43 @@ fn a_taken_port_is_named_with_what_to_do() {
     let said = text(&emulator.stderr);
     assert!(said.contains(&format!("error: port {port}, for the emulator, is taken")), "{said}");
     assert!(said.contains("--emulator-port "), "{said}");
+}
+
+#[test]
+fn a_port_taken_at_the_other_loopback_address_is_taken() {
+    let Ok(taken) = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)) else {
+        println!("NOT RUN: this machine has no IPv6");
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let data = folder.path().to_str().unwrap();
+    let app = run(&["demo", "--data", data, "--port", &port, "--emulator-port", "0"]);
+    assert_eq!(app.status.code(), Some(1));
+    let said = text(&app.stderr);
+    assert!(said.contains(&format!("error: port {port}, for the web application, is taken")), "{said}");
+}
+
+#[test]
+fn one_port_for_both_servers_is_refused_as_that() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let demo = run(&["demo", "--data", data, "--port", "8402", "--emulator-port", "8402"]);
+    assert_eq!(demo.status.code(), Some(1));
+    let said = text(&demo.stderr);
+    assert!(said.contains("cannot both listen on port 8402") && said.contains("--emulator-port "), "{said}");
+}
+
+#[test]
+fn a_second_ctrl_c_does_not_wait_for_a_request_in_flight() {
+    let folder = TempDir::new().unwrap();
+    let mut demo = DemoProcess::start(folder.path());
+    let mut slow = TcpStream::connect(demo.app.trim_start_matches("http://")).unwrap();
+    slow.write_all(b"POST /expire HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhalf").unwrap();
+    demo.interrupt();
+    demo.wait_to_say("Press Ctrl-C again to stop now.");
+    assert!(demo.stop().success());
+    demo.wait_to_say("Stopped at once.");
 }
 
 #[test]
@@ -91,12 +129,26 @@ fn the_default_folder_is_in_the_state_folder_and_printed() {
 }
 
 #[test]
+fn a_reset_without_a_folder_says_so_and_makes_none() {
+    let parent = TempDir::new().unwrap();
+    let data = parent.path().join("never");
+    let reset = run(&["demo", "--reset", "--data", data.to_str().unwrap()]);
+    assert!(reset.status.success());
+    assert!(text(&reset.stderr).contains("nothing to empty"), "{}", text(&reset.stderr));
+    assert!(!data.exists());
+}
+
+#[test]
 fn the_data_folder_is_readable_by_its_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let parent = TempDir::new().unwrap();
-    let data = parent.path().join("demo");
-    let _demo = DemoProcess::start(&data);
-    assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+    let (made, found) = (parent.path().join("made"), parent.path().join("found"));
+    fs::create_dir(&found).unwrap();
+    fs::set_permissions(&found, fs::Permissions::from_mode(0o755)).unwrap();
+    for data in [made, found] {
+        let _demo = DemoProcess::start(&data);
+        assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700, "{}", data.display());
+    }
 }
 
 #[test]

@@ -4,6 +4,10 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long a test waits for words that should come at once.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running `async-msal demo`. Dropping it ends the process.
 pub(crate) struct DemoProcess {
@@ -58,10 +62,24 @@ impl DemoProcess {
 
     /// Ctrl-C, and how the process ended.
     pub(crate) fn stop(&mut self) -> ExitStatus {
+        self.interrupt();
+        self.child.wait().expect("the demo ends")
+    }
+
+    /// Ctrl-C.
+    pub(crate) fn interrupt(&self) {
         let id = self.child.id().to_string();
         let sent = Command::new("kill").args(["-INT", &id]).status().expect("kill runs");
         assert!(sent.success(), "the demo was not running any more: {}", self.talk());
-        self.child.wait().expect("the demo ends")
+    }
+
+    /// Waits until it has said the words on standard error.
+    pub(crate) fn wait_to_say(&self, words: &str) {
+        let end = Instant::now() + PATIENCE;
+        while !self.talk().contains(words) {
+            assert!(Instant::now() < end, "it never said {words:?}: {}", self.talk());
+            std::thread::yield_now();
+        }
     }
 
     /// What it said on standard error so far.

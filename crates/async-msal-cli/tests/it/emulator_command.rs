@@ -99,6 +99,25 @@ fn a_taken_port_is_named_with_what_to_do() {
     );
 }
 
+#[test]
+fn a_hint_names_the_option_or_the_file_that_failed() {
+    let folder = TempDir::new().unwrap();
+    let damaged = folder.path().join("emulator-identity.json");
+    fs::write(&damaged, "{").unwrap();
+    let data = folder.path().to_str().unwrap();
+    let missing = folder.path().join("none").join("ca.pem");
+    for (arguments, wanted) in [
+        (["--https", missing.to_str().unwrap()], "hint: name a file with --https"),
+        (["--public-url", "mailto:x"], "hint: give --public-url"),
+        (["--data", data], "hint: delete that file"),
+    ] {
+        let refused = run(&["emulator", "--port", "0", arguments[0], arguments[1]]);
+        assert_eq!(refused.status.code(), Some(1), "{arguments:?}");
+        let said = text(&refused.stderr);
+        assert!(said.contains(wanted) && !said.contains("demo --reset"), "{said}");
+    }
+}
+
 async fn assert_discovery(client: &reqwest::Client, authority: &str) {
     let address = format!("{authority}/v2.0/.well-known/openid-configuration");
     let answer = client.get(address).send().await.unwrap();

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 use super::super::Failure;
 
 const MARKER: &str = "async-msal-demo";
+/// The marker before it is whole; left behind, it makes the folder no less empty.
+const NEW_MARKER: &str = "async-msal-demo.new";
 const MARKER_TEXT: &str = "The data folder of `async-msal demo`. `async-msal demo --reset` empties it.\n";
 const SESSIONS: &str = "sessions.sqlite";
 /// What SQLite keeps beside its file.
@@ -60,28 +62,29 @@ impl DataFolder {
                 return Err(Failure::NotOurFolder { path: path.to_owned() });
             }
             create_private(path).map_err(failed)?;
-            fs::write(path.join(MARKER), MARKER_TEXT).map_err(failed)?;
+            mark(path).map_err(failed)?;
         }
         let marker = lock(path)?;
         Ok(DataFolder { path: path.to_owned(), _marker: marker })
     }
 
-    /// Removes the files the demo made from the folder, and only those; the answer is what remains there.
+    /// Removes the files the demo made from the folder, and only those; the answer is what remains there, `None` where
+    /// there was nothing to remove.
     ///
     /// # Errors
     /// The folder is somebody else's, in use by a running demo, or a file cannot be removed.
-    pub(crate) fn reset(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+    pub(crate) fn reset(path: &Path) -> Result<Option<Vec<PathBuf>>, Failure> {
         let failed = |source| Failure::Folder { path: path.to_owned(), source };
         if !is_marked(path) {
             return match is_empty_or_absent(path).map_err(failed)? {
-                true => Ok(Vec::new()),
+                true => Ok(None),
                 false => Err(Failure::NotOurFolder { path: path.to_owned() }),
             };
         }
         let marker = lock(path)?;
         remove_ours(path).map_err(failed)?;
         drop(marker);
-        list(path).map_err(failed)
+        list(path).map(Some).map_err(failed)
     }
 
     /// The file of the session store.
@@ -109,7 +112,7 @@ fn is_marked(path: &Path) -> bool {
 
 fn is_empty_or_absent(path: &Path) -> io::Result<bool> {
     match fs::read_dir(path) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
+        Ok(mut entries) => Ok(entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == NEW_MARKER))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
         Err(error) => Err(error),
     }
@@ -122,6 +125,21 @@ fn create_private(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
+}
+
+/// The marker appears whole or not at all. A folder that was there before, empty and ours, is closed to others first.
+fn mark(path: &Path) -> io::Result<()> {
+    let new = path.join(NEW_MARKER);
+    fs::write(&new, MARKER_TEXT)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+        // The new file's owner is this process's user.
+        if fs::metadata(&new)?.uid() == fs::metadata(path)?.uid() {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+        }
+    }
+    fs::rename(&new, path.join(MARKER))
 }
 
 fn lock(path: &Path) -> Result<File, Failure> {
@@ -149,6 +167,7 @@ fn remove_ours(path: &Path) -> io::Result<()> {
     }
     // Stays where something else lies in it, which is then named to the user.
     let _ = fs::remove_dir(&emulator);
+    remove_file(&path.join(NEW_MARKER))?;
     remove_file(&path.join(MARKER))
 }
 

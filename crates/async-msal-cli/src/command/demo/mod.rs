@@ -68,13 +68,16 @@ pub(crate) async fn run(arguments: DemoArguments) -> Result<(), Failure> {
         app: arguments.port.unwrap_or(DEFAULT_PORT),
         emulator: arguments.emulator_port.unwrap_or(DEFAULT_EMULATOR_PORT),
     };
-    let folder = DataFolder::open(&chosen(arguments.data)?)?;
     let mut stop = StopSignals::listen().map_err(Failure::Signals)?;
-    let running = Running::start(folder, ports).await?;
+    let folder = DataFolder::open(&chosen(arguments.data)?)?;
+    let running = tokio::select! {
+        started = Running::start(folder, ports) => started?,
+        () = stop.asked() => return Ok(()),
+    };
     announce(&running);
     stop.asked().await;
-    output::say("Stopping; whoever is signed in stays signed in.");
-    running.stop().await;
+    output::say("Stopping; whoever is signed in stays signed in. Press Ctrl-C again to stop now.");
+    stop.unless_asked_again(running.stop()).await;
     Ok(())
 }
 
@@ -87,7 +90,10 @@ fn chosen(data: Option<PathBuf>) -> Result<PathBuf, Failure> {
 
 fn reset(data: Option<PathBuf>) -> Result<(), Failure> {
     let path = chosen(data)?;
-    let left = DataFolder::reset(&path)?;
+    let Some(left) = DataFolder::reset(&path)? else {
+        output::say(&format!("There is nothing to empty at {}.", path.display()));
+        return Ok(());
+    };
     output::say(&format!("Emptied {}; `async-msal demo` starts afresh.", path.display()));
     for file in left {
         output::say(&format!("Left alone, the demo did not make it: {}", file.display()));

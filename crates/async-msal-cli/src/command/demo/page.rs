@@ -1,5 +1,7 @@
 //! The demo's one page: what is read for it, and how it is sent.
 
+use std::time::Duration;
+
 use askama::Template;
 use async_msal_axum::SignedIn;
 use async_msal_axum::async_msal_session::Error;
@@ -75,6 +77,9 @@ struct Renewal {
 /// How long the emulator's tokens live; what the bar on the page counts as full.
 const TOKEN_LIFE: i64 = 3600;
 
+/// How long a page waits to learn whether there is a photo.
+const PHOTO_LIMIT: Duration = Duration::from_secs(3);
+
 /// The page of a visitor nobody knows.
 pub(super) fn signed_out(demo: &Demo) -> Response {
     send(
@@ -120,8 +125,9 @@ async fn person(user: &SignedIn) -> Person {
     let name = user.name().unwrap_or_default();
     let manager =
         user.manager_name().map(|name| Manager { name, mail: user.manager_mail().unwrap_or_default() });
-    // The photo itself is streamed by `/user/photo`; here only its absence matters, and a Graph that is down is one.
-    let has_photo = matches!(user.photo().await, Ok(Some(_)));
+    // The photo itself is streamed by `/user/photo`; here only its absence matters, and a Graph that is down
+    // or slow is one: the page does not wait for a picture.
+    let has_photo = matches!(tokio::time::timeout(PHOTO_LIMIT, user.photo()).await, Ok(Ok(Some(_))));
     Person {
         initials: initials(&name),
         mail: user.mail().unwrap_or_default(),

@@ -1,6 +1,7 @@
 //! Both servers of the demo, on one data folder.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Instant;
 
@@ -31,7 +32,21 @@ pub(crate) struct Running {
     ports: Ports,
     emulator: Emulator,
     msal: Msal,
-    server: Server,
+    servers: Servers,
+}
+
+/// `localhost` is 127.0.0.1 to some and `[::1]` to others: the application answers at both, where the machine has both.
+#[derive(Debug)]
+struct Servers {
+    v4: Server,
+    v6: Option<Server>,
+}
+
+/// The application's listeners, on one port.
+struct Listeners {
+    v4: TcpListener,
+    v6: Option<TcpListener>,
+    port: u16,
 }
 
 impl Running {
@@ -43,22 +58,34 @@ impl Running {
     /// # Cancel safety
     /// Dropped before it is done, nothing listens; the folder may hold new files, which the next start uses.
     pub(crate) async fn start(folder: DataFolder, ports: Ports) -> Result<Running, Failure> {
-        let listener = bind(ports.app).await?;
-        let app_port = listener.local_addr().map_err(|source| not_listening(source, ports.app, APP))?.port();
+        if ports.app == ports.emulator && ports.app != 0 {
+            return Err(Failure::SamePort { port: ports.app });
+        }
+        let listeners = listen(ports.app).await?;
+        let app_port = listeners.port;
         let emulator = start_emulator(&folder, ports.emulator, app_port).await?;
         let settings = settings(&emulator, &folder, app_port).map_err(Error::from)?;
         let msal = Msal::from_settings(settings)?;
         let router = app::router(&msal, &emulator, folder.path());
         let ports = Ports { app: app_port, emulator: emulator.address().port() };
-        Ok(Running { folder, ports, emulator, msal, server: Server::start(listener, router) })
+        let servers = Servers {
+            v6: listeners.v6.map(|listener| Server::start(listener, router.clone())),
+            v4: Server::start(listeners.v4, router),
+        };
+        Ok(Running { folder, ports, emulator, msal, servers })
     }
 
     /// Takes no more requests, lets those in flight and renewals end, and frees both ports and the folder.
     pub(crate) async fn stop(self) {
-        let Running { folder, ports: _, emulator, msal, server } = self;
+        let Running { folder, ports: _, emulator, msal, servers } = self;
         // One grace period for both: what a request began, a renewal may still need.
         let end = Instant::now() + GRACE;
-        server.stop().await;
+        let v6 = async {
+            if let Some(server) = servers.v6 {
+                server.stop().await;
+            }
+        };
+        tokio::join!(servers.v4.stop(), v6);
         msal.shutdown(end.saturating_duration_since(Instant::now())).await;
         emulator.shutdown().await;
         drop(folder);
@@ -99,9 +126,32 @@ fn app_url(port: u16) -> String {
     format!("http://localhost:{port}")
 }
 
-async fn bind(port: u16) -> Result<TcpListener, Failure> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    TcpListener::bind(address).await.map_err(|source| not_listening(source, port, APP))
+/// How often another free port is tried when the one found is free at one of the two addresses alone.
+const FREE_PORT_TRIES: u32 = 16;
+
+/// Takes the port at both loopback addresses: a program that held it at one of them would get the visits of whoever
+/// resolves `localhost` to that one.
+async fn listen(port: u16) -> Result<Listeners, Failure> {
+    let mut tries = if port == 0 { FREE_PORT_TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        match bind(port).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && tries > 0 => {}
+            result => return result.map_err(|source| not_listening(source, port, APP)),
+        }
+    }
+}
+
+async fn bind(port: u16) -> io::Result<Listeners> {
+    let v4 = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))).await?;
+    let port = v4.local_addr()?.port();
+    let v6 = match TcpListener::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, port))).await {
+        Ok(listener) => Some(listener),
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
+        // A machine without IPv6: nobody else can listen there either.
+        Err(_) => None,
+    };
+    Ok(Listeners { v4, v6, port })
 }
 
 async fn start_emulator(folder: &DataFolder, port: u16, app_port: u16) -> Result<Emulator, Failure> {
