@@ -71,6 +71,7 @@ pub mod sign_in;
 pub mod sign_out;
 pub mod store;
 pub mod telemetry;
+mod turns;
 mod user_index;
 
 pub use ::async_msal;

@@ -24,6 +24,7 @@ use crate::sealing::{KeyRing, Purpose, SealError};
 use crate::session_id::{Handle, SessionId, StoreKey};
 use crate::settings::Settings;
 use crate::store::{Cursor, Operation, SessionStore, StoreGuard};
+use crate::turns::Turns;
 use crate::user_index::{self, Find};
 
 /// Records of one page of a listing.
@@ -46,6 +47,7 @@ struct Inner {
     cookie_keys: KeyRing,
     api: ApiClient,
     renewals: Renewals,
+    turns: Turns,
     background: Background,
 }
 
@@ -268,6 +270,10 @@ impl Msal {
 
     pub(crate) fn renewals(&self) -> &Renewals {
         &self.inner.renewals
+    }
+
+    pub(crate) fn turns(&self) -> &Turns {
+        &self.inner.turns
     }
 
     pub(crate) fn background(&self) -> &Background {

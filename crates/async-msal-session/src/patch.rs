@@ -59,6 +59,18 @@ impl Patch {
         }
     }
 
+    /// This patch and one made by a writer that saw what this one left.
+    pub(crate) fn followed_by(&self, later: &Self) -> Self {
+        let mut both = self.clone();
+        let Self { items, cache, renewal_of } = later.clone();
+        both.items.extend(items);
+        if let Some(CacheChange { base, ours }) = cache {
+            both.change_cache(base, ours);
+        }
+        both.renewal_of = renewal_of.or(both.renewal_of);
+        both
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.items.is_empty() && self.cache.is_none()
     }

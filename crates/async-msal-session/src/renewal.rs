@@ -232,8 +232,7 @@ impl Attempt<'_> {
             Err(Error::Store(error)) => {
                 telemetry::count(telemetry::SAVE_FAILURES, "outcome", "retrying");
                 tracing::error!(target: telemetry::TARGET, %error, "a renewed token could not be saved; trying again");
-                let patch = Arc::new(patch);
-                self.msal.renewals().keep_unsaved(&self.request.key, &patch).await;
+                let patch = self.msal.renewals().keep_unsaved(&self.request.key, patch).await;
                 self.unsaved = Some(Arc::clone(&patch));
                 let mut local = loaded.clone();
                 local.apply_locally(self.msal, &patch);

@@ -13,11 +13,10 @@ use crate::patch::Patch;
 use crate::record::{Found, SessionRecord, item};
 use crate::sealing::Purpose;
 use crate::session_id::{SessionId, SessionLayout, StoreKey};
-use crate::store::{CasOutcome, Expiry, Operation, StoreError, Stored};
+use crate::store::{CasOutcome, Expiry, Operation, Stored};
+use crate::turns::Rounds;
+use crate::user_index::Find;
 use crate::{record, telemetry, user_index};
-
-/// Rounds of compare-and-set before a save gives up. Each lost round means that somebody else's save went through.
-const MAX_CONFLICTS: u32 = 32;
 
 /// A record as read, with its token cache parsed once.
 #[derive(Clone, Debug)]
@@ -55,6 +54,24 @@ impl Loaded {
             understand(msal, &record)
         };
         Self { key: self.key, stored, record, cache, person, former_key: false }
+    }
+}
+
+/// What a session was found by before a write.
+struct Indexed {
+    finds: Vec<Find>,
+    /// Not all of it was in the index, or not under the present key.
+    incomplete: bool,
+}
+
+impl Indexed {
+    fn of(loaded: &Loaded) -> Self {
+        let person = loaded.person.as_deref();
+        Self {
+            finds: person
+                .map_or_else(Vec::new, |person| user_index::entries(&person.identity, &loaded.record)),
+            incomplete: loaded.former_key || person.is_none_or(|person| person.made_anew),
+        }
     }
 }
 
@@ -117,19 +134,18 @@ impl Msal {
             Some(loaded) => Some(loaded),
             None => self.load_record(key).await?,
         };
-        for _ in 0..MAX_CONFLICTS {
+        let mut rounds = Rounds::new(self, key);
+        loop {
             let Some(loaded) = current else { return Err(dropped()) };
             if slide == Slide::Yes && patch.is_empty() && !loaded.slide_due(self) {
                 return Ok(loaded);
             }
-            match self.try_save(key, patch, slide, loaded).await? {
-                Some(saved) => return Ok(saved),
-                None => telemetry::count_one(telemetry::CONFLICTS),
+            if let Some(saved) = self.try_save(key, patch, slide, loaded).await? {
+                return Ok(saved);
             }
+            rounds.lost().await?;
             current = self.load_record(key).await?;
         }
-        let what = "the record changed with every attempt to save it".to_owned();
-        Err(StoreError::Unavailable { what, source: None }.into())
     }
 
     /// One round of a save; `None` on a conflict.
@@ -167,9 +183,9 @@ impl Msal {
                     Expiry::After(ttl) => Some(self.clock().now().saturating_add(seconds(ttl))),
                     Expiry::Keep => loaded.stored.expires_at,
                 };
-                let (former_key, before) = (loaded.former_key, loaded.person.clone());
+                let before = Indexed::of(&loaded);
                 let saved = loaded.with(self, record, Stored::new(value, version, expires_at));
-                self.index_again(&saved, former_key, before.as_deref()).await;
+                self.index_again(&saved, before).await;
                 Ok(Some(saved))
             }
             CasOutcome::Conflict => Ok(None),
@@ -178,15 +194,19 @@ impl Msal {
     }
 
     /// After a write that changed what a session is found by, or the key that names it.
-    async fn index_again(&self, saved: &Loaded, former_key: bool, before: Option<&Person>) {
+    async fn index_again(&self, saved: &Loaded, before: Indexed) {
         let Some(person) = &saved.person else { return };
-        let sid_before = before.and_then(|before| before.identity.sid.as_ref());
-        let made_anew = before.is_none_or(|before| before.made_anew);
-        if !former_key && !made_anew && sid_before == person.identity.sid.as_ref() {
+        let finds = user_index::entries(&person.identity, &saved.record);
+        if !before.incomplete && before.finds == finds {
             return;
         }
+        let left: Vec<Find> = before.finds.into_iter().filter(|find| !finds.contains(find)).collect();
         let ttl = self.settings().session_absolute();
-        if let Err(error) = user_index::add(self, &saved.key, &person.identity, &saved.record, ttl).await {
+        let again = async {
+            user_index::add(self, &saved.key, &person.identity, &saved.record, ttl).await?;
+            user_index::remove_entries(self, &saved.key, &left).await
+        };
+        if let Err(error) = again.await {
             tracing::warn!(target: telemetry::TARGET, session = %saved.key.handle(), %error, "session was not indexed again");
         }
     }
@@ -239,7 +259,8 @@ impl Msal {
     }
 
     async fn blank_record(&self, key: &StoreKey) -> Result<(), Error> {
-        for _ in 0..MAX_CONFLICTS {
+        let mut rounds = Rounds::new(self, key);
+        loop {
             let Some(stored) = self.store().run(Operation::Load, |store| store.load(key)).await? else {
                 return Ok(());
             };
@@ -251,9 +272,8 @@ impl Msal {
             if call.await? != CasOutcome::Conflict {
                 return Ok(());
             }
+            rounds.lost().await?;
         }
-        let what = "the record changed with every attempt to end it".to_owned();
-        Err(StoreError::Unavailable { what, source: None }.into())
     }
 
     /// How long a record may live from now: the idle time, or less where the absolute end comes first.

@@ -81,10 +81,10 @@ pub(crate) struct FoundSession {
 }
 
 /// Everything a session is found by.
-fn entries(identity: &Identity, record: &SessionRecord) -> Vec<Find> {
+pub(crate) fn entries(identity: &Identity, record: &SessionRecord) -> Vec<Find> {
     let (tenant, object) = identity.person();
     let mut finds = vec![Find::user(tenant, object)];
-    finds.extend(record.text(item::MAIL).map(Find::mail));
+    finds.extend(record.text(item::MAIL).map(|mail| Find::mail(mail.to_lowercase())));
     finds.extend(identity.sid.clone().map(Find::Sid));
     finds
 }
@@ -125,8 +125,13 @@ pub(crate) async fn remove(
     identity: &Identity,
     record: &SessionRecord,
 ) -> Result<(), StoreError> {
-    for find in entries(identity, record) {
-        for name in names(msal, key.layout(), &find) {
+    remove_entries(msal, key, &entries(identity, record)).await
+}
+
+/// Takes a session out of some of it.
+pub(crate) async fn remove_entries(msal: &Msal, key: &StoreKey, finds: &[Find]) -> Result<(), StoreError> {
+    for find in finds {
+        for name in names(msal, key.layout(), find) {
             msal.store().run(Operation::IndexRemove, |store| store.index_remove(&name, key)).await?;
         }
     }

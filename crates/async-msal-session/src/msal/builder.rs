@@ -19,6 +19,7 @@ use crate::settings::{
     Settings, SettingsError, SettingsProblem, StoreUrl, base_url, cookie_name, host, name,
 };
 use crate::store::{MemoryStore, SessionStore, StoreGuard};
+use crate::turns::Turns;
 
 /// HKDF info of the two rings derived from a client secret.
 const RECORD_KEYS: &str = "async-msal session keys v1";
@@ -216,8 +217,9 @@ impl MsalBuilder {
         }
         let store = StoreGuard::new(store, settings.store_timeout, Arc::clone(client.clock()));
         let api = ApiClient::new(&settings, &client)?;
-        let (renewals, background) = (Renewals::new(), Background::new());
-        let inner = Inner { client, settings, store, record_keys, cookie_keys, api, renewals, background };
+        let (renewals, turns, background) = (Renewals::new(), Turns::new(), Background::new());
+        let inner =
+            Inner { client, settings, store, record_keys, cookie_keys, api, renewals, turns, background };
         Ok(Msal { inner: Arc::new(inner) })
     }
 

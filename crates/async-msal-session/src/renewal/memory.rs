@@ -1,10 +1,12 @@
 //! What this process remembers between renewals: locks, failures, and tokens the store would not take. All bounded.
 
+use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use moka::future::Cache;
+use moka::ops::compute::Op;
 use tokio::sync::Mutex;
 
 use super::{Cause, Request};
@@ -70,8 +72,26 @@ impl Renewals {
         self.unsaved.get(key).await
     }
 
-    pub(super) async fn keep_unsaved(&self, key: &StoreKey, patch: &Arc<Patch>) {
-        self.unsaved.insert(key.clone(), Arc::clone(patch)).await;
+    /// Keeps a renewal the store would not take, on top of an earlier one that still waits; both, as they are to be saved.
+    pub(super) async fn keep_unsaved(&self, key: &StoreKey, patch: Patch) -> Arc<Patch> {
+        let kept = self.unsaved.entry_by_ref(key).and_upsert_with(|earlier| {
+            ready(Arc::new(match earlier {
+                Some(earlier) => earlier.value().followed_by(&patch),
+                None => patch,
+            }))
+        });
+        kept.await.into_value()
+    }
+
+    /// Forgets what was saved; a later renewal that waits to be saved stays.
+    async fn forget_saved(&self, key: &StoreKey, saved: &Arc<Patch>) {
+        let forgetting = self.unsaved.entry_by_ref(key).and_compute_with(|kept| {
+            ready(match kept {
+                Some(kept) if Arc::ptr_eq(kept.value(), saved) => Op::Remove,
+                _ => Op::Nop,
+            })
+        });
+        forgetting.await;
     }
 
     /// Forgets a session that has ended.
@@ -139,6 +159,6 @@ pub(super) async fn keep_saving(msal: &Msal, key: &StoreKey, patch: &Arc<Patch>)
     };
     telemetry::count(telemetry::SAVE_FAILURES, "outcome", outcome);
     if outcome != "given_up" {
-        msal.renewals().forget(key).await;
+        msal.renewals().forget_saved(key, patch).await;
     }
 }

@@ -1,5 +1,6 @@
 //! Finding sessions by their user.
 
+use async_msal_emulator::{Endpoint, Fault, FaultRule};
 use async_msal_session::{Error, Find};
 use futures_util::TryStreamExt as _;
 
@@ -78,4 +79,21 @@ async fn an_entry_that_points_to_nothing_is_ignored_and_removed_once_it_is_old()
     let found = world.msal.for_user(&Find::mail(ADA)).await.unwrap().unwrap();
     assert_eq!(found.handle(), Some(second.session_id.handle()));
     assert_eq!(world.store.calls("index_remove"), before + 1);
+}
+
+#[tokio::test]
+async fn a_mail_that_the_profile_brings_later_is_found_and_the_former_one_is_not() {
+    let world = World::new().await;
+    let (admin, real) = (world.emulator.admin(), "ada.lovelace@contoso.example");
+    admin.fail_next(FaultRule::new(Endpoint::GraphMe, Fault::answer(403, "{}"))).unwrap();
+    let id = world.sign_in(ADA).await;
+    assert!(world.msal.for_user(&Find::mail(ADA)).await.unwrap().is_some());
+    let answer = Fault::answer(200, format!(r#"{{"id":"x","mail":"{real}"}}"#));
+    admin.fail_next(FaultRule::new(Endpoint::GraphMe, answer)).unwrap();
+    world.load(&id).await.complete_profile().await.unwrap();
+    let found = world.msal.for_user(&Find::mail(real)).await.unwrap().expect("found by the mail it has now");
+    assert_eq!(found.handle(), Some(id.handle()));
+    let removed = world.store.calls("index_remove");
+    assert!(removed > 0, "the entry of the former mail stays");
+    assert!(world.msal.for_user(&Find::mail(ADA)).await.unwrap().is_none());
 }

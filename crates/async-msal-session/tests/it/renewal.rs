@@ -200,6 +200,29 @@ async fn a_store_that_cannot_save_does_not_keep_the_token_from_its_caller_and_sa
 }
 
 #[tokio::test]
+async fn two_renewals_that_the_store_would_not_take_are_both_kept_and_both_saved_later() {
+    let world = strict_world().await;
+    let id = world.expired(ADA).await;
+    // Reads work, writes do not.
+    world.store.fail("acquire_lease", 10_000);
+    world.store.fail("compare_and_set", 10_000);
+    let one = world.load(&id).await.get_token(&user_scopes()).await.unwrap();
+    let two = world.load(&id).await.get_token(&api_scopes(&world)).await.unwrap();
+    let again = world.load(&id).await.get_token(&user_scopes()).await.unwrap();
+    assert_eq!(again.source, TokenSource::Cache, "the first renewal is forgotten");
+    assert!(again.access_token.ct_eq(&one.access_token));
+    world.store.fail("compare_and_set", 0);
+    world.settle().await;
+    let other =
+        support::builder(&world.emulator, &world.clock, Arc::clone(&world.store) as _).build().unwrap();
+    let stored = other.load_session(&id).await.unwrap().unwrap();
+    let tokens = (stored.get_token(&user_scopes()).await, stored.get_token(&api_scopes(&world)).await);
+    assert!(tokens.0.unwrap().access_token.ct_eq(&one.access_token), "the first was never saved");
+    assert!(tokens.1.unwrap().access_token.ct_eq(&two.access_token), "the second was never saved");
+    assert_eq!(world.refreshes(), 2);
+}
+
+#[tokio::test]
 async fn a_store_without_leases_still_renews() {
     let world = strict_world().await;
     let id = world.expired(ADA).await;
