@@ -179,6 +179,17 @@ async fn a_frame_without_a_known_sid_ends_nothing() {
 }
 
 #[tokio::test]
+async fn a_head_request_to_the_frame_ends_nothing() {
+    let app = App::start().await;
+    let mut browser = app.signed_in(ADA).await;
+    let sid = session_sid(&app, &browser).await;
+    let address = format!("/user/frontchannel-logout?sid={sid}");
+    let looked = browser.send(browser.request(reqwest::Method::HEAD, &address), true).await;
+    assert_eq!((looked.status.as_u16(), looked.header("allow")), (405, "GET"));
+    assert_eq!(browser.get("/").await.body, "Hello Ada Marsh");
+}
+
+#[tokio::test]
 async fn unsafe_requests_of_other_origins_are_refused_on_request() {
     let app = Setup::new().layer(|layer| layer.same_origin_only()).start().await;
     let mut browser = app.signed_in(ADA).await;

@@ -205,18 +205,30 @@ async fn the_keyboard_alone_signs_in_and_out() {
 #[tokio::test]
 async fn a_graph_that_is_down_is_told_with_what_to_do_and_the_user_stays() {
     let trip = Trip::signed_in("ada@contoso.example").await;
-    let fault = serde_json::json!({
-        "endpoint": "graph_me", "count": 10,
-        "fault": { "answer": { "status": 500, "body": "{}" } },
-    });
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let planned =
-        client.post(format!("{}/_admin/faults", trip.demo.emulator)).json(&fault).send().await.unwrap();
-    assert!(planned.status().is_success(), "{}", planned.text().await.unwrap());
+    plan_fault(
+        &trip.demo,
+        serde_json::json!({
+            "endpoint": "graph_me", "count": 10,
+            "fault": { "answer": { "status": 500, "body": "{}" } },
+        }),
+    )
+    .await;
     trip.browser.click("#graph-me").await;
     assert!(trip.browser.text("#trouble").await.contains("500"));
     assert_eq!(trip.browser.text("#name").await, "Ada Marsh");
     trip.browser.photograph("demo-trouble").await;
+    trip.end().await;
+}
+
+#[tokio::test]
+async fn a_photo_that_is_slow_is_left_out_and_holds_up_no_page() {
+    let trip = Trip::signed_in("ada@contoso.example").await;
+    let hour = serde_json::json!({ "endpoint": "graph_photo", "fault": { "delay_millis": 3_600_000 } });
+    plan_fault(&trip.demo, hour).await;
+    let asked = std::time::Instant::now();
+    trip.browser.open(&trip.demo.app).await;
+    assert_eq!(trip.browser.text("#initials").await, "AM");
+    assert!(asked.elapsed() < std::time::Duration::from_secs(20), "{:?}", asked.elapsed());
     trip.end().await;
 }
 
@@ -264,6 +276,12 @@ async fn wait_for_text(browser: &Browser, css: &str, wanted: &str) {
     while browser.text(css).await != wanted {
         assert!(std::time::Instant::now() < deadline, "{css} does not become {wanted}");
     }
+}
+
+async fn plan_fault(demo: &DemoProcess, fault: serde_json::Value) {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let planned = client.post(format!("{}/_admin/faults", demo.emulator)).json(&fault).send().await.unwrap();
+    assert!(planned.status().is_success(), "{}", planned.text().await.unwrap());
 }
 
 async fn token_requests(demo: &DemoProcess) -> u64 {
