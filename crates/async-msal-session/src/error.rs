@@ -34,6 +34,9 @@ pub enum Error {
     /// A login callback refused the user; the text is the callback's, for the user.
     #[error("the application refused the sign-in: {0}")]
     Refused(String),
+    /// A login callback panicked: nothing was stored.
+    #[error("a login callback of the application panicked")]
+    CallbackPanicked,
     /// The sign-in took longer than 15 minutes, or its cookie is not one of ours.
     #[error("the sign-in has expired or was not started here")]
     SignInExpired,
@@ -123,6 +126,7 @@ impl Error {
                 "If keys were changed, keep the former ones in SESSION_KEYS, COOKIE_KEYS or SP_APP_PW_FORMER for a while.".into()
             }
             Self::Refused(_) => "A login callback of the application decided so.".into(),
+            Self::CallbackPanicked => "See the log for the panic: the callback needs a correction.".into(),
             Self::SignInExpired => "Start the sign-in again.".into(),
             Self::Earlier(failure) => failure.hint.as_str().into(),
             Self::NotSignedIn | Self::SessionEnded => "Send the user to the sign-in route.".into(),
@@ -146,6 +150,7 @@ impl Error {
             Self::Settings(_)
             | Self::Seal(_)
             | Self::Refused(_)
+            | Self::CallbackPanicked
             | Self::SignInExpired
             | Self::NotSignedIn
             | Self::SessionEnded
@@ -214,6 +219,7 @@ impl Error {
             Self::Api(error) => error.code(),
             Self::Seal(error) => error.code(),
             Self::Refused(_) => "refused",
+            Self::CallbackPanicked => "callback_panicked",
             Self::SignInExpired => "sign_in_expired",
             Self::Earlier(_) => "earlier_failure",
             Self::NotSignedIn => "not_signed_in",

@@ -26,7 +26,7 @@ pub(crate) mod item {
     pub(crate) const MANAGER_NAME: &str = "m_name";
     /// Who is signed in, from the verified id token.
     pub(crate) const IDENTITY: &str = "async_msal";
-    /// Set while the profile could not be fetched at sign-in.
+    /// Set while the profile could not be fetched: not before when it is asked for again, unix seconds.
     pub(crate) const PROFILE_DUE: &str = "async_msal_profile_due";
 
     /// Items the application may not write: they say who is signed in and with which tokens.

@@ -168,9 +168,10 @@ impl Msal {
         } else {
             Expiry::Keep
         };
-        // The application's items leave room, so that tokens can always be saved.
-        let limit = if patch.is_items_only() { record::MAX_RECORD / 2 } else { record::MAX_RECORD };
-        let value = self.seal_record(key, &record, limit)?;
+        if patch.is_items_only() {
+            leaves_room(&record)?;
+        }
+        let value = self.seal_record(key, &record)?;
         let expected = &loaded.stored.version;
         let saving = |value: Bytes| {
             self.store().run(Operation::CompareAndSet, move |store| {
@@ -225,7 +226,7 @@ impl Msal {
         if let Some(identity) = identity {
             user_index::add(self, &key, identity, record, self.settings().session_absolute()).await?;
         }
-        let value = self.seal_record(&key, record, record::MAX_RECORD)?;
+        let value = self.seal_record(&key, record)?;
         let ttl = self.time_to_live(identity);
         self.store().run(Operation::Create, |store| store.create(&key, value, ttl)).await?;
         Ok(key)
@@ -288,13 +289,10 @@ impl Msal {
         identity.signed_in_at.saturating_add(seconds(self.settings().session_absolute()))
     }
 
-    fn seal_record(&self, key: &StoreKey, record: &SessionRecord, limit: usize) -> Result<Bytes, Error> {
+    fn seal_record(&self, key: &StoreKey, record: &SessionRecord) -> Result<Bytes, Error> {
         let text = record.to_json();
-        if text.len() > limit {
-            return Err(Error::Item {
-                name: "all items".to_owned(),
-                reason: "the session has grown too large",
-            });
+        if text.len() > record::MAX_RECORD {
+            return Err(too_large());
         }
         Ok(match key.layout() {
             SessionLayout::Sealed => {
@@ -325,6 +323,18 @@ impl Msal {
         tracing::warn!(target: telemetry::TARGET, session = %key.handle(), reason, "record cannot be read and counts as absent");
         None
     }
+}
+
+/// Whether the items leave half of the record to the tokens, so that a renewal, whose refresh token is spent by then, can
+/// always be saved.
+pub(crate) fn leaves_room(record: &SessionRecord) -> Result<(), Error> {
+    let others = record.items().iter().filter(|(name, _)| *name != item::TOKEN_CACHE);
+    let size: usize = others.map(|(name, value)| name.len() + value.to_string().len() + 4).sum();
+    if size > record::MAX_RECORD / 2 { Err(too_large()) } else { Ok(()) }
+}
+
+fn too_large() -> Error {
+    Error::Item { name: "all items".to_owned(), reason: "the session has grown too large" }
 }
 
 fn dropped() -> Error {

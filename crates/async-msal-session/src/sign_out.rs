@@ -117,7 +117,7 @@ impl Msal {
     /// Tries again, in the background, to end a session that the store would not end.
     pub(crate) fn end_later(&self, key: &StoreKey, cause: &'static str) {
         let (msal, key) = (self.clone(), key.clone());
-        self.background().spawn_job(format!("end {}", key.as_str()), async move {
+        self.background().spawn_in_turn(async move {
             for _ in 0..END_ATTEMPTS {
                 tokio::time::sleep(END_PAUSE).await;
                 if msal.end_record(&key, cause).await.is_ok() {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_msal::error::InteractionRequired;
 use async_msal::http::retry_after;
 use async_msal::{ClaimsChallenge, TokenResult};
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
-use http::{HeaderValue, Method, StatusCode};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::time::Instant;
 use url::Url;
 
@@ -116,14 +116,14 @@ impl Call<'_> {
         }
     }
 
-    /// Sends once and follows redirects. The token goes along where it may; elsewhere neither it nor a body goes.
+    /// Sends once and follows redirects. The token goes along where it may; elsewhere neither it, nor a body, nor a header but Accept goes.
     async fn follow(&self, token: &TokenResult) -> Result<reqwest::Response, ApiError> {
         let (mut url, mut method) = (self.url.clone(), self.request.method.clone());
         let mut body = self.request.body.clone();
         for _ in 0..=MAX_REDIRECTS {
             let api = self.request.session.msal().api();
             let trusted = api.may_send(&url, &self.graph).is_ok();
-            let mut headers = self.request.headers.clone();
+            let mut headers = headers_for(&self.request.headers, trusted);
             if trusted {
                 headers.insert(AUTHORIZATION, bearer(token)?);
             }
@@ -169,6 +169,14 @@ impl Call<'_> {
     }
 }
 
+/// The application's own headers; a host that gets no token learns only what kind of answer is wanted.
+fn headers_for(own: &HeaderMap, trusted: bool) -> HeaderMap {
+    if trusted {
+        return own.clone();
+    }
+    own.get(ACCEPT).map(|wanted| (ACCEPT, wanted.clone())).into_iter().collect()
+}
+
 fn bearer(token: &TokenResult) -> Result<HeaderValue, ApiError> {
     let text = zeroize::Zeroizing::new(format!("Bearer {}", token.access_token.expose_secret()));
     let mut value = HeaderValue::try_from(text.as_str())
@@ -194,4 +202,24 @@ fn challenge(response: &reqwest::Response) -> Option<ClaimsChallenge> {
         return None;
     }
     ClaimsChallenge::from_www_authenticate(response.headers())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_that_gets_no_token_gets_no_header_but_accept() {
+        let own: HeaderMap = [
+            (ACCEPT, HeaderValue::from_static("image/png")),
+            (http::header::COOKIE, HeaderValue::from_static("a=b")),
+            (CONTENT_TYPE, HeaderValue::from_static("text/plain")),
+        ]
+        .into_iter()
+        .collect();
+        assert_eq!(headers_for(&own, true), own);
+        let elsewhere = headers_for(&own, false);
+        assert_eq!(elsewhere.len(), 1);
+        assert_eq!(elsewhere[ACCEPT], "image/png");
+    }
 }

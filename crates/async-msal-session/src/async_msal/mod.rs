@@ -19,7 +19,7 @@ use crate::identity::{Identity, Person};
 use crate::msal::Msal;
 use crate::patch::Patch;
 use crate::record::{SessionRecord, item};
-use crate::session::{Loaded, Slide};
+use crate::session::{Loaded, Slide, leaves_room};
 use crate::session_id::{Handle, SessionId, StoreKey};
 
 /// Most bytes of one of the application's items, as JSON.
@@ -284,6 +284,7 @@ impl AsyncMsal {
         record: SessionRecord,
         identity: Option<&Identity>,
     ) -> Result<(), Error> {
+        leaves_room(&record)?;
         // One id over all attempts, so that one that only seemed to fail leaves no second record.
         let known = self.state().id.clone();
         let id = match known {
@@ -353,8 +354,8 @@ impl AsyncMsal {
         }
     }
 
-    pub(crate) fn has(&self, name: &str) -> bool {
-        self.state().item(name).is_some()
+    pub(crate) fn own(&self, name: &str) -> Option<Value> {
+        self.state().item(name)
     }
 }
 

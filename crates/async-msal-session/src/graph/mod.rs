@@ -7,10 +7,12 @@ pub mod user;
 use std::time::Duration;
 
 use async_msal::Scopes;
+use http::StatusCode;
 use url::Url;
 
 pub use self::photo::Photo;
 pub use self::user::User;
+use crate::api_client::ApiError;
 use crate::error::Error;
 use crate::handle::AsyncMsal;
 use crate::record::item;
@@ -23,27 +25,49 @@ const USER_FIELDS: &str =
 const MANAGER_SCOPES: [&str; 4] =
     ["User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"];
 
+/// What failed is not asked again within so many seconds, however many pages are shown meanwhile.
+const NEXT_TRY: i64 = 60;
+
 /// User and manager as they were found.
 #[derive(Debug)]
 pub(crate) struct Profile {
     pub(crate) user: User,
-    pub(crate) manager: Option<User>,
+    pub(crate) manager: Manager,
+}
+
+/// What is known of a manager.
+#[derive(Debug)]
+pub(crate) enum Manager {
+    /// This one, or that there is none to be seen.
+    Known(Option<User>),
+    /// Nothing yet: the question failed.
+    Due,
 }
 
 impl AsyncMsal {
     /// Fetches user and manager where that failed at sign-in, and keeps them in the session. Where nothing is due,
-    /// nothing is asked.
+    /// nothing is asked; what failed is asked again a minute later. A manager who cannot be had keeps nobody from the
+    /// user: that alone stays due.
     ///
     /// # Errors
     /// As [`me`](Self::me) and [`save`](Self::save).
     ///
     /// # Cancel safety
-    /// Dropped, it stays due.
+    /// Dropped, it stays due, for a minute later.
     pub async fn complete_profile(&self) -> Result<(), Error> {
         self.load().await?;
-        if !self.has(item::PROFILE_DUE) {
-            return Ok(());
+        let now = self.msal().clock().now();
+        // An earlier version kept `true` here: due now.
+        match self.own(item::PROFILE_DUE) {
+            None => return Ok(()),
+            Some(due) if due.as_i64().is_some_and(|due| (now + 1..=now + NEXT_TRY).contains(&due)) => {
+                return Ok(());
+            }
+            Some(_) => {}
         }
+        // Kept before anything is asked: a caller that gives up in between does not ask again at once either.
+        self.set_own(item::PROFILE_DUE, Some((now + NEXT_TRY).into()));
+        self.save().await?;
         let profile = self.fetch_profile().await?;
         self.keep_profile(&profile);
         self.save().await
@@ -56,9 +80,9 @@ impl AsyncMsal {
         let graph = self.msal().api().graph_url(self.msal().client()).await?;
         if allows(&token.scopes, &graph, &MANAGER_SCOPES) {
             let (user, manager) = futures_util::join!(self.me(), self.manager());
-            return Ok(Profile { user: user?, manager: manager? });
+            return Ok(Profile { user: user?, manager: known(manager) });
         }
-        Ok(Profile { user: self.me().await?, manager: None })
+        Ok(Profile { user: self.me().await?, manager: Manager::Known(None) })
     }
 
     /// Fetches the profile of a session that is just being made, within `limit`; what fails is fetched later.
@@ -72,7 +96,7 @@ impl AsyncMsal {
                 tracing::warn!(target: crate::telemetry::TARGET, "profile took too long and is fetched later")
             }
         }
-        self.set_own(item::PROFILE_DUE, Some(true.into()));
+        self.set_own(item::PROFILE_DUE, Some(self.msal().clock().now().into()));
     }
 
     fn keep_profile(&self, Profile { user, manager }: &Profile) {
@@ -83,11 +107,28 @@ impl AsyncMsal {
         if let Some(name) = &user.display_name {
             self.set_own(item::NAME, Some(name.as_str().into()));
         }
+        let Manager::Known(manager) = manager else {
+            return self.set_own(item::PROFILE_DUE, Some((self.msal().clock().now() + NEXT_TRY).into()));
+        };
         let manager = manager.as_ref();
         let text = |text: Option<&String>| text.map(|text| text.as_str().into());
         self.set_own(item::MANAGER_MAIL, text(manager.and_then(|manager| manager.mail.as_ref())));
         self.set_own(item::MANAGER_NAME, text(manager.and_then(|manager| manager.display_name.as_ref())));
         self.set_own(item::PROFILE_DUE, None);
+    }
+}
+
+/// What an answer says of the manager. Who may not see them (403) will not see them a minute later either.
+fn known(answer: Result<Option<User>, Error>) -> Manager {
+    match answer {
+        Ok(manager) => Manager::Known(manager),
+        Err(Error::Api(ApiError::Status { status, .. })) if status == StatusCode::FORBIDDEN.as_u16() => {
+            Manager::Known(None)
+        }
+        Err(error) => {
+            tracing::warn!(target: crate::telemetry::TARGET, code = %error.code(), "manager is fetched later");
+            Manager::Due
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! From the code to a stored session.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_msal::{AuthCodeFlow, AuthResponse, IdTokenClaims, SignInResult, TokenCache};
+use futures_util::FutureExt as _;
 use serde_json::Value;
 
 use super::SignInHooks;
@@ -45,9 +47,10 @@ pub(crate) async fn redeem(
     let session = AsyncMsal::unsaved(msal.clone(), record, Arc::new(cache), Some(Arc::new(person)));
     fetch_profile(msal, &session, &signed_in).await;
     for callback in &hooks.callbacks {
-        callback
-            .on_sign_in(&session)
-            .await
+        // A panic of the application's is an outcome like any other: whoever submits again is told the same.
+        let called = AssertUnwindSafe(callback.on_sign_in(&session)).catch_unwind().await;
+        called
+            .map_err(|_| Error::CallbackPanicked)?
             .map_err(|refused| Error::Refused(refused.message().to_owned()))?;
     }
     create(&session, &identity).await?;

@@ -45,3 +45,40 @@ async fn an_answer_of_ten_megabytes_is_cut() {
     world.emulator.admin().fail_next(FaultRule::new(Endpoint::GraphMe, Fault::ten_megabytes())).unwrap();
     assert!(matches!(ada.me().await, Err(Error::Api(ApiError::TooLarge { .. }))));
 }
+
+#[tokio::test]
+async fn a_failing_manager_keeps_nobody_from_the_user_and_is_asked_once_a_minute() {
+    let world = World::new().await;
+    let admin = world.emulator.admin();
+    admin.fail_next(FaultRule::new(Endpoint::GraphManager, Fault::answer(500, "{}")).times(2)).unwrap();
+    let answer = Fault::answer(200, r#"{"id":"x","mail":"real@contoso.example"}"#);
+    admin.fail_next(FaultRule::new(Endpoint::GraphMe, answer)).unwrap();
+    let id = world.sign_in(ADA).await;
+    assert_eq!(world.load(&id).await.mail().as_deref(), Some("real@contoso.example"), "the user is lost");
+    let asked = |world: &World| world.emulator.admin().counters().graph_manager;
+    for _ in 0..2 {
+        world.load(&id).await.complete_profile().await.unwrap();
+        assert_eq!(asked(&world), 1, "it is asked again at once");
+    }
+    world.clock.advance(61);
+    for _ in 0..2 {
+        world.load(&id).await.complete_profile().await.unwrap();
+        assert_eq!(asked(&world), 2);
+    }
+    world.clock.advance(61);
+    let session = world.load(&id).await;
+    session.complete_profile().await.unwrap();
+    assert_eq!(session.manager_mail().as_deref(), Some(BEN));
+}
+
+#[tokio::test]
+async fn a_manager_who_may_not_be_seen_is_not_asked_for_again() {
+    let world = World::new().await;
+    let forbidden = FaultRule::new(Endpoint::GraphManager, Fault::answer(403, "{}"));
+    world.emulator.admin().fail_next(forbidden).unwrap();
+    let session = world.load(&world.sign_in(ADA).await).await;
+    world.clock.advance(61);
+    session.complete_profile().await.unwrap();
+    assert_eq!(world.emulator.admin().counters().graph_manager, 1);
+    assert_eq!(session.manager_mail(), None);
+}

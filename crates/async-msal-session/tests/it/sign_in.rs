@@ -24,6 +24,27 @@ impl SignInCallback for Refuse {
     }
 }
 
+struct Panic;
+
+#[async_trait]
+impl SignInCallback for Panic {
+    async fn on_sign_in(&self, _: &AsyncMsal) -> Result<(), Refused> {
+        panic!("on purpose")
+    }
+}
+
+struct Fill;
+
+#[async_trait]
+impl SignInCallback for Fill {
+    async fn on_sign_in(&self, session: &AsyncMsal) -> Result<(), Refused> {
+        for number in 0..9 {
+            session.set_item(&format!("n{number}"), &"x".repeat(60_000)).unwrap();
+        }
+        Ok(())
+    }
+}
+
 struct Note;
 
 #[async_trait]
@@ -159,6 +180,27 @@ async fn a_refused_sign_in_stores_nothing_and_leaves_the_earlier_session() {
     }
     assert_eq!(world.store.calls("create"), creates);
     assert_eq!(world.load(&before).await.mail().as_deref(), Some(ADA));
+}
+
+#[tokio::test]
+async fn a_callback_that_panics_ends_the_sign_in_and_a_second_submit_is_told_the_same() {
+    let world = World::new().await;
+    let (started, response) = world.answered(ADA).await;
+    let hooks = SignInHooks::new().with_callback(Arc::new(Panic));
+    for _ in 0..2 {
+        let failed = world.msal.complete_sign_in(&started.sealed, response.clone(), &hooks).await;
+        assert_eq!(failed.unwrap_err().code(), "callback_panicked");
+    }
+    assert_eq!(world.store.calls("create"), 0);
+}
+
+#[tokio::test]
+async fn a_callback_cannot_fill_the_room_that_renewed_tokens_need() {
+    let world = World::new().await;
+    let (started, response) = world.answered(ADA).await;
+    let hooks = SignInHooks::new().with_callback(Arc::new(Fill));
+    let failed = world.msal.complete_sign_in(&started.sealed, response, &hooks).await;
+    assert!(matches!(failed, Err(Error::Item { .. })), "{failed:?}");
 }
 
 #[tokio::test]
