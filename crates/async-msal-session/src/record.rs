@@ -16,6 +16,8 @@ pub(crate) mod item {
     pub(crate) const TOKEN_CACHE: &str = "token_cache";
     /// A sign-in between its two legs, kept in the session by the handle's own form of it.
     pub(crate) const FLOW_CACHE: &str = "flow_cache";
+    /// When that sign-in began, unix seconds; beside the flow, which is MSAL's own record.
+    pub(crate) const FLOW_STARTED: &str = "async_msal_flow_started";
     /// The user's mail.
     pub(crate) const MAIL: &str = "mail";
     /// The user's display name.
@@ -30,8 +32,17 @@ pub(crate) mod item {
     pub(crate) const PROFILE_DUE: &str = "async_msal_profile_due";
 
     /// Items the application may not write: they say who is signed in and with which tokens.
-    pub(crate) const RESERVED: [&str; 8] =
-        [TOKEN_CACHE, FLOW_CACHE, MAIL, NAME, MANAGER_MAIL, MANAGER_NAME, IDENTITY, PROFILE_DUE];
+    pub(crate) const RESERVED: [&str; 9] = [
+        TOKEN_CACHE,
+        FLOW_CACHE,
+        FLOW_STARTED,
+        MAIL,
+        NAME,
+        MANAGER_MAIL,
+        MANAGER_NAME,
+        IDENTITY,
+        PROFILE_DUE,
+    ];
 }
 
 /// Most bytes a record's text may have; a longer one is not read.

@@ -406,6 +406,25 @@ async fn the_handles_own_form_signs_in_into_a_new_session_once() {
 }
 
 #[tokio::test]
+async fn the_handles_own_form_expires_after_fifteen_minutes_and_leaves_no_flow() {
+    let world = World::new().await;
+    let visitor = world.msal.new_session();
+    let redirect = format!("{PUBLIC_URL}/user/authorized").parse().unwrap();
+    let request = AuthCodeRequest::new(redirect, world.msal.settings().scopes().clone())
+        .with_response_mode(ResponseMode::Query);
+    let auth_uri = visitor.initiate_auth_code_flow(request).await.unwrap();
+    let answer = world.emulator.authorize(auth_uri.as_str(), ADA).await.unwrap();
+    world.clock.advance(15 * 60);
+    let response = AuthResponse::parse(&answer.body()).unwrap();
+    let late = visitor.acquire_token_by_auth_code_flow(response).await;
+    assert!(matches!(late, Err(Error::SignInExpired)), "{late:?}");
+    assert_eq!(world.emulator.admin().counters().token(), 0);
+    let removed = world.msal.session(&visitor.session_id().unwrap());
+    assert!(removed.load().await.unwrap());
+    assert_eq!(removed.item::<serde_json::Value>("flow_cache").unwrap(), None);
+}
+
+#[tokio::test]
 async fn layout_aiohttp_writes_what_python_reads() {
     let world = World::with(Policy::default(), |builder| builder.layout(SessionLayout::Aiohttp)).await;
     let id = world.sign_in(ADA).await;
