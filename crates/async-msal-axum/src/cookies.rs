@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_neighbours_cookie_in_another_encoding_hides_none_of_ours() {
-        for neighbour in ["x=caf\u{e9}".as_bytes(), b"x=caf\xe9"] {
+        for neighbour in ["x=\u{e9}t\u{e9}".as_bytes(), b"x=\xe9t\xe9"] {
             let line = [neighbour, b"; session=abc"].concat();
             let mut headers = HeaderMap::new();
             headers.insert(header::COOKIE, HeaderValue::from_bytes(&line).expect("header"));
