@@ -191,8 +191,9 @@ impl Msal {
     }
 
     async fn page(&self, cursor: Option<Cursor>) -> Result<(Vec<SessionSummary>, Option<Cursor>), Error> {
-        let page = self.store().run(Operation::Scan, |store| store.scan(cursor, PAGE)).await?;
         let settings = self.settings();
+        let prefix = format!("{}_", settings.cookie_name());
+        let page = self.store().run(Operation::Scan, |store| store.scan(&prefix, cursor, PAGE)).await?;
         let sessions = page.records.into_iter().filter_map(|(key, stored)| {
             let key = StoreKey::parse(settings.layout(), settings.cookie_name(), &key)?;
             let loaded = self.understand_stored(&key, stored)?;

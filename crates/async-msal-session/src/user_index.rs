@@ -110,12 +110,10 @@ pub(crate) async fn add(
     record: &SessionRecord,
     ttl: Duration,
 ) -> Result<(), StoreError> {
-    for find in entries(identity, record) {
-        if let Some(name) = names(msal, key.layout(), &find).first() {
-            msal.store().run(Operation::IndexAdd, |store| store.index_add(name, key, ttl)).await?;
-        }
-    }
-    Ok(())
+    let finds = entries(identity, record);
+    let first = |find: &Find| names(msal, key.layout(), find).into_iter().next();
+    let names: Vec<IndexKey> = finds.iter().filter_map(first).collect();
+    msal.store().run(Operation::IndexAdd, |store| store.index_add(&names, key, ttl)).await
 }
 
 /// Takes a session out of everything it was found by. What remains points to nothing and is removed by its reader.
@@ -130,12 +128,11 @@ pub(crate) async fn remove(
 
 /// Takes a session out of some of it.
 pub(crate) async fn remove_entries(msal: &Msal, key: &StoreKey, finds: &[Find]) -> Result<(), StoreError> {
-    for find in finds {
-        for name in names(msal, key.layout(), find) {
-            msal.store().run(Operation::IndexRemove, |store| store.index_remove(&name, key)).await?;
-        }
+    let names: Vec<IndexKey> = finds.iter().flat_map(|find| names(msal, key.layout(), find)).collect();
+    if names.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    msal.store().run(Operation::IndexRemove, |store| store.index_remove(&names, key)).await
 }
 
 /// The live sessions of `find`, newest first.
@@ -165,7 +162,9 @@ pub(crate) async fn lookup(msal: &Msal, find: &Find) -> Result<Vec<FoundSession>
 
 async fn forget_dangling(msal: &Msal, name: &IndexKey, entry: &IndexEntry) -> Result<(), StoreError> {
     if msal.clock().now() - entry.added_at > DANGLING_AFTER {
-        msal.store().run(Operation::IndexRemove, |store| store.index_remove(name, &entry.key)).await?;
+        msal.store()
+            .run(Operation::IndexRemove, |store| store.index_remove(std::slice::from_ref(name), &entry.key))
+            .await?;
     }
     Ok(())
 }

@@ -61,7 +61,7 @@ impl WatchedStore {
     }
 
     pub(crate) async fn records(&self) -> usize {
-        self.inner.scan(None, 1_000).await.expect("the memory store answers").records.len()
+        self.inner.scan("", None, 1_000).await.expect("the memory store answers").records.len()
     }
 
     fn check_write(&self) -> Answer<()> {
@@ -114,14 +114,14 @@ impl SessionStore for WatchedStore {
         self.inner.delete(key).await
     }
 
-    async fn index_add(&self, index: &IndexKey, key: &StoreKey, ttl: Duration) -> Answer<()> {
+    async fn index_add(&self, names: &[IndexKey], key: &StoreKey, ttl: Duration) -> Answer<()> {
         self.check(None)?;
-        self.inner.index_add(index, key, ttl).await
+        self.inner.index_add(names, key, ttl).await
     }
 
-    async fn index_remove(&self, index: &IndexKey, key: &StoreKey) -> Answer<()> {
+    async fn index_remove(&self, names: &[IndexKey], key: &StoreKey) -> Answer<()> {
         self.check(None)?;
-        self.inner.index_remove(index, key).await
+        self.inner.index_remove(names, key).await
     }
 
     async fn index_lookup(&self, index: &IndexKey, limit: usize) -> Answer<Vec<IndexEntry>> {
@@ -168,9 +168,9 @@ impl SessionStore for WatchedStore {
         self.inner.sweep_expired(limit).await
     }
 
-    async fn scan(&self, cursor: Option<Cursor>, limit: usize) -> Answer<Page> {
+    async fn scan(&self, prefix: &str, cursor: Option<Cursor>, limit: usize) -> Answer<Page> {
         self.check(None)?;
-        self.inner.scan(cursor, limit).await
+        self.inner.scan(prefix, cursor, limit).await
     }
 
     async fn ping(&self) -> Answer<()> {

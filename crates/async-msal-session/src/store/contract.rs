@@ -4,6 +4,7 @@
 //! the same store.
 
 use std::fmt;
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -146,14 +147,14 @@ async fn the_index_finds_newest_first_and_forgets_what_is_removed(bench: &Bench)
     let index = IndexKey::new(unique("contract:"));
     let keys = [new_key(), new_key(), new_key()];
     for key in &keys {
-        ok(bench.store.index_add(&index, key, HOUR).await);
+        ok(bench.store.index_add(slice::from_ref(&index), key, HOUR).await);
         (bench.advance)(1);
     }
     let found = ok(bench.store.index_lookup(&index, 2).await);
     let names: Vec<&StoreKey> = found.iter().map(|entry| &entry.key).collect();
     assert_eq!(names, [&keys[2], &keys[1]]);
-    ok(bench.store.index_remove(&index, &keys[2]).await);
-    ok(bench.store.index_remove(&index, &keys[2]).await);
+    ok(bench.store.index_remove(slice::from_ref(&index), &keys[2]).await);
+    ok(bench.store.index_remove(slice::from_ref(&index), &keys[2]).await);
     assert_eq!(ok(bench.store.index_lookup(&index, 9).await).len(), 2);
     (bench.advance)(3601);
     assert!(ok(bench.store.index_lookup(&index, 9).await).is_empty());
@@ -161,10 +162,10 @@ async fn the_index_finds_newest_first_and_forgets_what_is_removed(bench: &Bench)
 
 async fn adding_again_keeps_the_first_time(bench: &Bench) {
     let (index, key) = (IndexKey::new(unique("contract:")), new_key());
-    ok(bench.store.index_add(&index, &key, HOUR).await);
+    ok(bench.store.index_add(slice::from_ref(&index), &key, HOUR).await);
     let first = ok(bench.store.index_lookup(&index, 1).await)[0].added_at;
     (bench.advance)(3000);
-    ok(bench.store.index_add(&index, &key, HOUR).await);
+    ok(bench.store.index_add(slice::from_ref(&index), &key, HOUR).await);
     (bench.advance)(3000);
     let again = ok(bench.store.index_lookup(&index, 9).await);
     assert_eq!(again.len(), 1);
@@ -240,7 +241,7 @@ async fn a_scan_meets_every_record_once_over_pages(bench: &Bench) {
     }
     let (mut met, mut cursor) = (Vec::new(), None);
     loop {
-        let page = ok(bench.store.scan(cursor, 2).await);
+        let page = ok(bench.store.scan("contract_", cursor, 2).await);
         met.extend(page.records.into_iter().map(|(key, _)| key));
         cursor = page.next;
         if cursor.is_none() {

@@ -198,30 +198,34 @@ impl SessionStore for MemoryStore {
         Ok(tables.records.remove(key.as_str()).is_some_and(|record| record.expires_at > now))
     }
 
-    async fn index_add(&self, index: &IndexKey, key: &StoreKey, ttl: Duration) -> Result<(), StoreError> {
+    async fn index_add(&self, names: &[IndexKey], key: &StoreKey, ttl: Duration) -> Result<(), StoreError> {
         let (mut tables, now) = self.tables();
-        if !tables.index.contains_key(index.as_str()) && tables.index.len() >= self.capacity.saturating_mul(4)
-        {
-            tables.sweep(now, usize::MAX);
-            if tables.index.len() >= self.capacity.saturating_mul(4) {
-                return Err(full());
-            }
-        }
+        let room = self.capacity.saturating_mul(4);
         let expires_at = now.saturating_add(whole_seconds(ttl));
-        let rows = tables.index.entry(index.as_str().to_owned()).or_default();
-        rows.retain(|_, row| row.expires_at > now);
-        rows.entry(key.clone())
-            .and_modify(|row| row.expires_at = expires_at)
-            .or_insert(IndexRow { added_at: now, expires_at });
+        for name in names {
+            if !tables.index.contains_key(name.as_str()) && tables.index.len() >= room {
+                tables.sweep(now, usize::MAX);
+                if tables.index.len() >= room {
+                    return Err(full());
+                }
+            }
+            let rows = tables.index.entry(name.as_str().to_owned()).or_default();
+            rows.retain(|_, row| row.expires_at > now);
+            rows.entry(key.clone())
+                .and_modify(|row| row.expires_at = expires_at)
+                .or_insert(IndexRow { added_at: now, expires_at });
+        }
         Ok(())
     }
 
-    async fn index_remove(&self, index: &IndexKey, key: &StoreKey) -> Result<(), StoreError> {
+    async fn index_remove(&self, names: &[IndexKey], key: &StoreKey) -> Result<(), StoreError> {
         let (mut tables, _) = self.tables();
-        if let Some(rows) = tables.index.get_mut(index.as_str()) {
-            rows.remove(key);
-            if rows.is_empty() {
-                tables.index.remove(index.as_str());
+        for name in names {
+            if let Some(rows) = tables.index.get_mut(name.as_str()) {
+                rows.remove(key);
+                if rows.is_empty() {
+                    tables.index.remove(name.as_str());
+                }
             }
         }
         Ok(())
@@ -318,10 +322,12 @@ impl SessionStore for MemoryStore {
         Ok(tables.sweep(now, limit))
     }
 
-    async fn scan(&self, cursor: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
+    async fn scan(&self, prefix: &str, cursor: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
         let (tables, now) = self.tables();
-        let after = cursor.map_or(Bound::Unbounded, |cursor| Bound::Excluded(cursor.as_str().to_owned()));
-        let mut rows = tables.records.range((after, Bound::Unbounded));
+        let after = cursor
+            .map_or(Bound::Included(prefix.to_owned()), |cursor| Bound::Excluded(cursor.as_str().to_owned()));
+        let rows = tables.records.range((after, Bound::Unbounded));
+        let mut rows = rows.take_while(|(key, _)| key.starts_with(prefix));
         let page: Vec<(&String, &Record)> = rows.by_ref().take(limit.max(1)).collect();
         let next = page.last().filter(|_| rows.next().is_some()).map(|(key, _)| Cursor::new(key.as_str()));
         let live = page.into_iter().filter(|(_, record)| record.expires_at > now);

@@ -45,6 +45,23 @@ pub trait SessionStore: std::fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`] when the store cannot be asked. An absent record is `Ok(None)`.
     async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError>;
 
+    /// Reads a record where a copy kept in this process is good enough: one that the store itself declares void within
+    /// milliseconds of a change. A store without such copies reads.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    async fn load_cached(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
+        self.load(key).await
+    }
+
+    /// Reads many records in as few round trips as the store can, in the order of `keys`.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load): one that cannot be asked for fails all.
+    async fn load_many(&self, keys: &[StoreKey]) -> Result<Vec<Option<Stored>>, StoreError> {
+        futures_util::future::try_join_all(keys.iter().map(|key| self.load(key))).await
+    }
+
     /// Writes a record that must not exist yet. `None` when one exists: it is left as it is.
     ///
     /// # Errors
@@ -74,17 +91,18 @@ pub trait SessionStore: std::fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`] when the store cannot be asked.
     async fn delete(&self, key: &StoreKey) -> Result<bool, StoreError>;
 
-    /// Adds `key` to what `index` names. Adding it again renews its time to live and keeps the time it was first added.
+    /// Adds `key` to each of `names`. Adding it again renews its time to live and keeps the time it was first added. Each name
+    /// is one atomic step.
     ///
     /// # Errors
-    /// [`StoreError`] when the store cannot be asked.
-    async fn index_add(&self, index: &IndexKey, key: &StoreKey, ttl: Duration) -> Result<(), StoreError>;
+    /// [`StoreError`] when the store cannot be asked; it may be under some of the names by then.
+    async fn index_add(&self, names: &[IndexKey], key: &StoreKey, ttl: Duration) -> Result<(), StoreError>;
 
-    /// Takes `key` out of what `index` names.
+    /// Takes `key` out of each of `names`.
     ///
     /// # Errors
-    /// [`StoreError`] when the store cannot be asked.
-    async fn index_remove(&self, index: &IndexKey, key: &StoreKey) -> Result<(), StoreError>;
+    /// [`StoreError`] when the store cannot be asked; it may be out of some by then.
+    async fn index_remove(&self, names: &[IndexKey], key: &StoreKey) -> Result<(), StoreError>;
 
     /// At most `limit` entries of what `index` names, newest first. Records named here may be gone already.
     ///
@@ -144,11 +162,12 @@ pub trait SessionStore: std::fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`] when the store cannot be asked.
     async fn sweep_expired(&self, limit: usize) -> Result<u64, StoreError>;
 
-    /// One page of records, in no order that matters; a record that stays during the whole scan is met at least once.
+    /// One page of the records whose keys are `prefix` and hexadecimal digits, in no order that matters; a record that stays
+    /// during the whole scan is met at least once. `limit` is what a page should hold, about.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be asked.
-    async fn scan(&self, cursor: Option<Cursor>, limit: usize) -> Result<Page, StoreError>;
+    async fn scan(&self, prefix: &str, cursor: Option<Cursor>, limit: usize) -> Result<Page, StoreError>;
 
     /// Asks whether the store is there, by the cheapest question it has.
     ///

@@ -177,28 +177,32 @@ impl SessionStore for SqliteStore {
         row.map_or(Ok(false), |row| Ok(row.try_get::<i64, _>(0).map_err(failed)? > self.now()))
     }
 
-    async fn index_add(&self, index: &IndexKey, key: &StoreKey, ttl: Duration) -> Result<(), StoreError> {
-        sqlx::query(
-            "INSERT INTO user_index (name, key, added_at, expires_at) VALUES (?1, ?2, ?3, ?4) \
-             ON CONFLICT (name, key) DO UPDATE SET expires_at = excluded.expires_at",
-        )
-        .bind(index.as_str())
-        .bind(key.as_str())
-        .bind(self.now())
-        .bind(self.end(ttl))
-        .execute(self.pool().await?)
-        .await
-        .map_err(failed)?;
-        Ok(())
-    }
-
-    async fn index_remove(&self, index: &IndexKey, key: &StoreKey) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM user_index WHERE name = ?1 AND key = ?2")
-            .bind(index.as_str())
+    async fn index_add(&self, names: &[IndexKey], key: &StoreKey, ttl: Duration) -> Result<(), StoreError> {
+        for name in names {
+            sqlx::query(
+                "INSERT INTO user_index (name, key, added_at, expires_at) VALUES (?1, ?2, ?3, ?4) \
+                 ON CONFLICT (name, key) DO UPDATE SET expires_at = excluded.expires_at",
+            )
+            .bind(name.as_str())
             .bind(key.as_str())
+            .bind(self.now())
+            .bind(self.end(ttl))
             .execute(self.pool().await?)
             .await
             .map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    async fn index_remove(&self, names: &[IndexKey], key: &StoreKey) -> Result<(), StoreError> {
+        for name in names {
+            sqlx::query("DELETE FROM user_index WHERE name = ?1 AND key = ?2")
+                .bind(name.as_str())
+                .bind(key.as_str())
+                .execute(self.pool().await?)
+                .await
+                .map_err(failed)?;
+        }
         Ok(())
     }
 
@@ -322,15 +326,18 @@ impl SessionStore for SqliteStore {
         schema::sweep(self.pool().await?, self.now(), rows(limit)).await.map_err(failed)
     }
 
-    async fn scan(&self, cursor: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
-        let after = cursor.as_ref().map_or("", Cursor::as_str);
+    async fn scan(&self, prefix: &str, cursor: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
+        let after = cursor.as_ref().map_or(prefix, Cursor::as_str);
+        // Hexadecimal digits follow the prefix, and all of them sort below `g`.
+        let end = format!("{prefix}g");
         let found = sqlx::query(
-            "SELECT key, value, version, expires_at FROM session WHERE key > ?1 AND expires_at > ?2 \
-             ORDER BY key LIMIT ?3",
+            "SELECT key, value, version, expires_at FROM session \
+             WHERE key > ?1 AND key < ?4 AND expires_at > ?2 ORDER BY key LIMIT ?3",
         )
         .bind(after)
         .bind(self.now())
         .bind(rows(limit.max(1)))
+        .bind(end)
         .fetch_all(self.pool().await?)
         .await
         .map_err(failed)?;

@@ -159,14 +159,14 @@ impl SessionStore for FaultyStore {
         self.inner.delete(key).await
     }
 
-    async fn index_add(&self, index: &IndexKey, key: &StoreKey, ttl: Duration) -> Result<(), StoreError> {
+    async fn index_add(&self, names: &[IndexKey], key: &StoreKey, ttl: Duration) -> Result<(), StoreError> {
         self.pass("index_add").await?;
-        self.inner.index_add(index, key, ttl).await
+        self.inner.index_add(names, key, ttl).await
     }
 
-    async fn index_remove(&self, index: &IndexKey, key: &StoreKey) -> Result<(), StoreError> {
+    async fn index_remove(&self, names: &[IndexKey], key: &StoreKey) -> Result<(), StoreError> {
         self.pass("index_remove").await?;
-        self.inner.index_remove(index, key).await
+        self.inner.index_remove(names, key).await
     }
 
     async fn index_lookup(&self, index: &IndexKey, limit: usize) -> Result<Vec<IndexEntry>, StoreError> {
@@ -219,9 +219,9 @@ impl SessionStore for FaultyStore {
         self.inner.sweep_expired(limit).await
     }
 
-    async fn scan(&self, cursor: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
+    async fn scan(&self, prefix: &str, cursor: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
         self.pass("scan").await?;
-        self.inner.scan(cursor, limit).await
+        self.inner.scan(prefix, cursor, limit).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
