@@ -11,6 +11,7 @@ use crate::api_client::ApiError;
 use crate::sealing::SealError;
 use crate::settings::SettingsError;
 use crate::store::StoreError;
+use crate::user_index::PersonId;
 
 /// Any failure of this crate. [`code`](Self::code) is stable; the text is for logs and is never matched.
 #[derive(Debug, thiserror::Error)]
@@ -58,9 +59,9 @@ pub enum Error {
         /// Why.
         reason: &'static str,
     },
-    /// Several people match; nobody is guessed.
-    #[error("several people match")]
-    Ambiguous,
+    /// Several people match; nobody is guessed. These are the choices, as tenant and object id.
+    #[error("several people match: {}", listed(_0))]
+    Ambiguous(Vec<PersonId>),
     /// A failure that several callers share.
     #[error(transparent)]
     Shared(Arc<Error>),
@@ -131,7 +132,7 @@ impl Error {
             Self::Earlier(failure) => failure.hint.as_str().into(),
             Self::NotSignedIn | Self::SessionEnded => "Send the user to the sign-in route.".into(),
             Self::Item { .. } => "Items are small JSON values under names of the application's own.".into(),
-            Self::Ambiguous => "Ask by tenant and object id instead of mail.".into(),
+            Self::Ambiguous(_) => "Ask by tenant and object id instead of mail.".into(),
             Self::Shared(error) => error.hint(),
             Self::ShuttingDown => "Ask another node.".into(),
         }
@@ -155,7 +156,7 @@ impl Error {
             | Self::NotSignedIn
             | Self::SessionEnded
             | Self::Item { .. }
-            | Self::Ambiguous => false,
+            | Self::Ambiguous(_) => false,
         }
     }
 
@@ -225,7 +226,7 @@ impl Error {
             Self::NotSignedIn => "not_signed_in",
             Self::SessionEnded => "session_ended",
             Self::Item { .. } => "item",
-            Self::Ambiguous => "ambiguous",
+            Self::Ambiguous(_) => "ambiguous",
             Self::Shared(error) => error.label(),
             Self::ShuttingDown => "shutting_down",
         }
@@ -235,6 +236,10 @@ impl Error {
     pub(crate) fn shared(error: &Arc<Self>) -> Self {
         Self::Shared(Arc::clone(error))
     }
+}
+
+fn listed(choices: &[PersonId]) -> String {
+    choices.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl From<async_msal::RandomError> for Error {

@@ -88,4 +88,4 @@ pub use self::sign_in::{
     Refused, SignInCallback, SignInHooks, SignInOutcome, SignInRequest, SignedIn, StartedSignIn,
 };
 pub use self::sign_out::SignedOut;
-pub use self::user_index::Find;
+pub use self::user_index::{Find, PersonId};

@@ -2,11 +2,12 @@
 
 mod builder;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_msal::{Clock, ConfidentialClient};
+use async_msal::{Clock, ConfidentialClient, Scopes};
 use futures_util::Stream;
 use futures_util::stream::{self, StreamExt as _};
 
@@ -21,11 +22,12 @@ use crate::identity::Identity;
 use crate::record::item;
 use crate::renewal::Renewals;
 use crate::sealing::{KeyRing, Purpose, SealError};
+use crate::session::{Loaded, Memo};
 use crate::session_id::{Handle, SessionId, StoreKey};
 use crate::settings::Settings;
 use crate::store::{Cursor, Operation, SessionStore, StoreGuard};
 use crate::turns::Turns;
-use crate::user_index::{self, Find};
+use crate::user_index::{self, Find, PersonId};
 
 /// Records of one page of a listing.
 const PAGE: usize = 200;
@@ -48,6 +50,7 @@ struct Inner {
     api: ApiClient,
     renewals: Renewals,
     turns: Turns,
+    memo: Memo,
     background: Background,
 }
 
@@ -154,7 +157,7 @@ impl Msal {
         Ok(session.load().await?.then_some(session))
     }
 
-    /// The newest live session of the person or mail address asked for.
+    /// The newest live session of the person, mail address or handle asked for.
     ///
     /// # Errors
     /// [`Error::Ambiguous`] when sessions of different people match; nobody is guessed. [`Error::Store`] when the store
@@ -163,16 +166,43 @@ impl Msal {
     /// # Cancel safety
     /// Nothing is left behind.
     pub async fn for_user(&self, find: &Find) -> Result<Option<AsyncMsal>, Error> {
+        self.newest(find, |_| true).await
+    }
+
+    /// The newest live session of whom is asked for that holds `scopes`: they were granted to it, and a refresh token or an
+    /// unexpired access token is there to use them.
+    ///
+    /// # Errors
+    /// As [`for_user`](Self::for_user). People whose sessions lack the scopes count too: which of two people is meant is
+    /// not guessed from what they granted.
+    ///
+    /// # Cancel safety
+    /// Nothing is left behind.
+    pub async fn for_user_with(&self, find: &Find, scopes: &Scopes) -> Result<Option<AsyncMsal>, Error> {
+        self.newest(find, |loaded| {
+            let account = loaded.person.as_ref().map(|person| &person.account);
+            account.is_some_and(|account| self.client().holds_scopes(&loaded.cache, account, scopes))
+        })
+        .await
+    }
+
+    async fn newest(
+        &self,
+        find: &Find,
+        wanted: impl Fn(&Loaded) -> bool,
+    ) -> Result<Option<AsyncMsal>, Error> {
         let found = user_index::lookup(self, find).await?;
-        let Some(first) = found.first() else { return Ok(None) };
-        if found.iter().any(|other| !other.identity.is_same_person(&first.identity)) {
-            return Err(Error::Ambiguous);
+        let identities = found.iter().filter_map(|loaded| loaded.person.as_ref());
+        let people: BTreeSet<PersonId> = identities.map(|person| PersonId::of(&person.identity)).collect();
+        if people.len() > 1 {
+            return Err(Error::Ambiguous(people.into_iter().collect()));
         }
-        let newest =
-            found.into_iter().max_by_key(|session| (session.identity.signed_in_at, session.record.created()));
-        let Some(newest) = newest else { return Ok(None) };
-        let session = self.session_by_key(&newest.key);
-        Ok(session.load().await?.then_some(session))
+        let age = |loaded: &Loaded| {
+            let signed_in_at = loaded.person.as_ref().map(|person| person.identity.signed_in_at);
+            (signed_in_at, loaded.record.created())
+        };
+        let newest = found.into_iter().filter(wanted).max_by_key(age);
+        Ok(newest.map(|loaded| AsyncMsal::found(self.clone(), loaded)))
     }
 
     /// All live sessions, page by page, in bounded memory. A session may be met twice where the store changes meanwhile.
@@ -275,6 +305,10 @@ impl Msal {
 
     pub(crate) fn turns(&self) -> &Turns {
         &self.inner.turns
+    }
+
+    pub(crate) fn memo(&self) -> &Memo {
+        &self.inner.memo
     }
 
     pub(crate) fn background(&self) -> &Background {

@@ -1,61 +1,24 @@
 //! Records in the store: reading, saving by compare-and-set with merge on conflict, creating, sliding, ending.
 
+mod reading;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_msal::TokenCache;
 use bytes::Bytes;
 
+pub(crate) use self::reading::{Loaded, Memo};
 use crate::error::Error;
-use crate::identity::{Identity, Person, find_person};
+use crate::identity::Identity;
 use crate::msal::Msal;
 use crate::patch::Patch;
-use crate::record::{Found, SessionRecord, item};
+use crate::record::{SessionRecord, item};
 use crate::sealing::Purpose;
 use crate::session_id::{SessionId, SessionLayout, StoreKey};
 use crate::store::{CasOutcome, Expiry, Operation, Stored};
 use crate::turns::Rounds;
 use crate::user_index::Find;
 use crate::{record, telemetry, user_index};
-
-/// A record as read, with its token cache parsed once.
-#[derive(Clone, Debug)]
-pub(crate) struct Loaded {
-    pub(crate) key: StoreKey,
-    pub(crate) stored: Stored,
-    pub(crate) record: SessionRecord,
-    pub(crate) cache: Arc<TokenCache>,
-    pub(crate) person: Option<Arc<Person>>,
-    /// Sealed by a former key: the next write seals anew, and indexes under the present key.
-    former_key: bool,
-}
-
-impl Loaded {
-    /// Whether the sliding write is due: at most once per tenth of the idle time.
-    pub(crate) fn slide_due(&self, msal: &Msal) -> bool {
-        let tenth = msal.settings().session_idle().as_secs() / 10;
-        let age = msal.clock().now().saturating_sub(self.record.created());
-        self.stored.expires_at.is_none() || age >= i64::try_from(tenth).unwrap_or(i64::MAX).max(1)
-    }
-
-    /// Applies a patch that the store would not take, for this process only.
-    pub(crate) fn apply_locally(&mut self, msal: &Msal, patch: &Patch) {
-        if patch.apply(&mut self.record) {
-            (self.cache, self.person) = understand(msal, &self.record);
-        }
-    }
-
-    fn with(self, msal: &Msal, record: SessionRecord, stored: Stored) -> Self {
-        let (cache, person) = if record.text(item::TOKEN_CACHE) == self.record.text(item::TOKEN_CACHE)
-            && record.items().get(item::IDENTITY) == self.record.items().get(item::IDENTITY)
-        {
-            (self.cache, self.person)
-        } else {
-            understand(msal, &record)
-        };
-        Self { key: self.key, stored, record, cache, person, former_key: false }
-    }
-}
 
 /// What a session was found by before a write.
 struct Indexed {
@@ -68,17 +31,12 @@ impl Indexed {
     fn of(loaded: &Loaded) -> Self {
         let person = loaded.person.as_deref();
         Self {
-            finds: person
-                .map_or_else(Vec::new, |person| user_index::entries(&person.identity, &loaded.record)),
+            finds: person.map_or_else(Vec::new, |person| {
+                user_index::entries(&loaded.key, &person.identity, &loaded.record)
+            }),
             incomplete: loaded.former_key || person.is_none_or(|person| person.made_anew),
         }
     }
-}
-
-fn understand(msal: &Msal, record: &SessionRecord) -> (Arc<TokenCache>, Option<Arc<Person>>) {
-    let cache = record.token_cache();
-    let person = find_person(msal.client(), record, &cache).map(Arc::new);
-    (Arc::new(cache), person)
 }
 
 /// Whether a write also lengthens the session's life.
@@ -89,37 +47,6 @@ pub(crate) enum Slide {
 }
 
 impl Msal {
-    /// Reads a record. Absent, signed out, past its idle or absolute end, and unreadable are all `None`.
-    pub(crate) async fn load_record(&self, key: &StoreKey) -> Result<Option<Loaded>, Error> {
-        self.background().ensure_sweep(self.store());
-        let Some(stored) = self.store().run(Operation::Load, |store| store.load(key)).await? else {
-            return Ok(None);
-        };
-        let loaded = self.understand_stored(key, stored);
-        Ok(match (loaded, self.renewals().unsaved(key).await) {
-            // Tokens renewed here that the store would not take yet.
-            (Some(mut loaded), Some(patch)) => {
-                loaded.apply_locally(self, &patch);
-                Some(loaded)
-            }
-            (loaded, _) => loaded,
-        })
-    }
-
-    /// Opens and reads what was stored; `None` where it counts as absent.
-    pub(crate) fn understand_stored(&self, key: &StoreKey, stored: Stored) -> Option<Loaded> {
-        let (record, former_key) = self.open_record(key, &stored.value)?;
-        let now = self.clock().now();
-        if now.saturating_sub(record.created()) > seconds(self.settings().session_idle()) {
-            return None;
-        }
-        let (cache, person) = understand(self, &record);
-        if person.as_ref().is_some_and(|person| self.absolute_end(&person.identity) <= now) {
-            return None;
-        }
-        Some(Loaded { key: key.clone(), stored, record, cache, person, former_key })
-    }
-
     /// Saves a patch onto whatever the record is by now. `from` is what was read last, to save a read.
     ///
     /// Cancel safety: dropped at an await, the patch was saved or it was not; never half of it.
@@ -156,7 +83,7 @@ impl Msal {
         slide: Slide,
         loaded: Loaded,
     ) -> Result<Option<Loaded>, Error> {
-        let mut record = loaded.record.clone();
+        let mut record = SessionRecord::clone(&loaded.record);
         if !patch.apply(&mut record) {
             return Err(dropped());
         }
@@ -185,7 +112,7 @@ impl Msal {
                     Expiry::Keep => loaded.stored.expires_at,
                 };
                 let before = Indexed::of(&loaded);
-                let saved = loaded.with(self, record, Stored::new(value, version, expires_at));
+                let saved = loaded.with(self, Arc::new(record), Stored::new(value, version, expires_at));
                 self.index_again(&saved, before).await;
                 Ok(Some(saved))
             }
@@ -197,7 +124,7 @@ impl Msal {
     /// After a write that changed what a session is found by, or the key that names it.
     async fn index_again(&self, saved: &Loaded, before: Indexed) {
         let Some(person) = &saved.person else { return };
-        let finds = user_index::entries(&person.identity, &saved.record);
+        let finds = user_index::entries(&saved.key, &person.identity, &saved.record);
         if !before.incomplete && before.finds == finds {
             return;
         }
@@ -241,6 +168,7 @@ impl Msal {
     ) -> Result<Option<Loaded>, Error> {
         let loaded = self.load_record(key).await?;
         self.renewals().forget(key).await;
+        self.memo().forget(key).await;
         match key.layout() {
             SessionLayout::Sealed => {
                 self.store().run(Operation::Delete, |store| store.delete(key)).await?;
@@ -301,27 +229,6 @@ impl Msal {
             }
             SessionLayout::Aiohttp => text.into(),
         })
-    }
-
-    /// Opens a record; what cannot be opened or read counts as absent, and is counted.
-    fn open_record(&self, key: &StoreKey, value: &[u8]) -> Option<(SessionRecord, bool)> {
-        // Base64 makes a sealed record a third longer than its text.
-        let too_large = value.len() > record::MAX_RECORD * 3 / 2;
-        let opened = match key.layout() {
-            _ if too_large => Err("too_large"),
-            SessionLayout::Aiohttp => Ok((SessionRecord::parse_json(value), false)),
-            SessionLayout::Sealed => (self.record_keys().open_json(Purpose::Record, key.as_str(), value))
-                .map(|(text, former)| (SessionRecord::parse_json(&text), former))
-                .map_err(|error| error.code()),
-        };
-        let reason = match opened {
-            Ok((Found::Session(record), former)) => return Some((record, former)),
-            Ok((Found::SignedOut, _)) => return None,
-            Ok((Found::Unreadable(reason), _)) | Err(reason) => reason,
-        };
-        telemetry::count(telemetry::UNREADABLE, "reason", reason);
-        tracing::warn!(target: telemetry::TARGET, session = %key.handle(), reason, "record cannot be read and counts as absent");
-        None
     }
 }
 

@@ -67,15 +67,12 @@ impl Msal {
     /// Dropped, some may have ended; calling again ends the rest.
     pub async fn sign_out_everywhere(&self, find: &Find) -> Result<usize, Error> {
         let mut keys: Vec<StoreKey> =
-            user_index::lookup(self, find).await?.into_iter().map(|found| found.key).collect();
+            user_index::lookup(self, find).await?.into_iter().map(|loaded| loaded.key).collect();
         // Python services that share the records write no index.
         if self.settings().layout() == SessionLayout::Aiohttp {
             let mut sessions = std::pin::pin!(self.sessions());
             while let Some(session) = sessions.try_next().await? {
-                let matches = session
-                    .identity
-                    .as_ref()
-                    .is_some_and(|identity| find.matches_summary(identity, &session));
+                let matches = find.matches(&session.key, session.identity.as_ref(), session.mail.as_deref());
                 if matches && !keys.contains(&session.key) {
                     keys.push(session.key);
                 }
@@ -101,7 +98,11 @@ impl Msal {
             return Ok(0);
         }
         let found = user_index::lookup(self, &Find::Sid(sid.to_owned())).await?;
-        let theirs = found.into_iter().filter(|session| iss.is_none_or(|iss| iss == session.identity.iss));
+        let issued = |loaded: &Loaded| {
+            let person = loaded.person.as_ref();
+            person.is_some_and(|person| iss.is_none_or(|iss| iss == person.identity.iss))
+        };
+        let theirs = found.into_iter().filter(issued);
         let keys: Vec<StoreKey> = theirs.map(|session| session.key).collect();
         self.end_all(&keys, "front_channel").await
     }

@@ -4,19 +4,24 @@
 //! that point to nothing. Such an entry is ignored, and removed by its reader once it is older than a minute: a
 //! younger one may belong to a record that is just being created.
 
+use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::msal::{Msal, SessionSummary};
+use crate::msal::Msal;
 use crate::record::{SessionRecord, item};
-use crate::session_id::{SessionLayout, StoreKey, sha256_hex};
+use crate::session::Loaded;
+use crate::session_id::{Handle, SessionLayout, StoreKey, sha256_hex};
 use crate::store::{IndexEntry, IndexKey, Operation, StoreError};
 
 /// A dangling entry is removed only when it is older than this, seconds.
 const DANGLING_AFTER: i64 = 60;
 /// Most sessions of one person that are looked at.
 const MAX_SESSIONS: usize = 1000;
+/// Both layouts.
+pub(crate) const LAYOUTS: [SessionLayout; 2] = [SessionLayout::Sealed, SessionLayout::Aiohttp];
 
 /// What sessions are found by. Matching is exact.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -33,6 +38,8 @@ pub enum Find {
     Mail(String),
     /// The authority's session id of front-channel sign-out.
     Sid(String),
+    /// One session, by its short name.
+    Handle(Handle),
 }
 
 impl Find {
@@ -54,36 +61,65 @@ impl Find {
             Self::User { tenant, object } => ("user", format!("{}:{tenant}:{object}", tenant.len())),
             Self::Mail(mail) => ("mail", mail.to_lowercase()),
             Self::Sid(sid) => ("sid", sid.clone()),
+            Self::Handle(handle) => ("handle", handle.to_string()),
         }
     }
 
     /// Whether a record is really one of those asked for: the index may be older than the record.
-    fn matches(&self, identity: &Identity, mail: Option<&str>) -> bool {
+    pub(crate) fn matches(&self, key: &StoreKey, identity: Option<&Identity>, mail: Option<&str>) -> bool {
         match self {
-            Self::User { tenant, object } => identity.person() == (tenant, object),
-            Self::Mail(wanted) => mail.is_some_and(|stored| stored.to_lowercase() == wanted.to_lowercase()),
-            Self::Sid(sid) => identity.sid.as_ref() == Some(sid),
+            Self::User { tenant, object } => {
+                identity.is_some_and(|identity| identity.person() == (tenant, object))
+            }
+            Self::Mail(wanted) => {
+                // Whom a mail address names is somebody who has signed in with it.
+                let same = |mail: &str| mail.to_lowercase() == wanted.to_lowercase();
+                identity.is_some() && mail.is_some_and(same)
+            }
+            Self::Sid(sid) => identity.is_some_and(|identity| identity.sid.as_ref() == Some(sid)),
+            Self::Handle(handle) => key.handle() == *handle,
         }
     }
 
-    /// Whether a session met in a listing is one of those asked for.
-    pub(crate) fn matches_summary(&self, identity: &Identity, session: &SessionSummary) -> bool {
-        self.matches(identity, session.mail.as_deref())
+    fn finds(&self, loaded: &Loaded) -> bool {
+        let identity = loaded.person.as_ref().map(|person| &person.identity);
+        self.matches(&loaded.key, identity, loaded.record.text(item::MAIL))
     }
 }
 
-/// A session that was found.
-#[derive(Debug)]
-pub(crate) struct FoundSession {
-    pub(crate) key: StoreKey,
-    pub(crate) record: SessionRecord,
-    pub(crate) identity: Identity,
+/// One of several people who match, named so that the next look-up can ask for them alone.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[non_exhaustive]
+pub struct PersonId {
+    /// Tenant id, or issuer.
+    pub tenant: String,
+    /// Object id, or subject.
+    pub object: String,
+}
+
+impl PersonId {
+    pub(crate) fn of(identity: &Identity) -> Self {
+        let (tenant, object) = identity.person();
+        Self { tenant: tenant.to_owned(), object: object.to_owned() }
+    }
+}
+
+impl From<PersonId> for Find {
+    fn from(PersonId { tenant, object }: PersonId) -> Self {
+        Self::User { tenant, object }
+    }
+}
+
+impl fmt::Display for PersonId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.tenant, self.object)
+    }
 }
 
 /// Everything a session is found by.
-pub(crate) fn entries(identity: &Identity, record: &SessionRecord) -> Vec<Find> {
+pub(crate) fn entries(key: &StoreKey, identity: &Identity, record: &SessionRecord) -> Vec<Find> {
     let (tenant, object) = identity.person();
-    let mut finds = vec![Find::user(tenant, object)];
+    let mut finds = vec![Find::user(tenant, object), Find::Handle(key.handle())];
     finds.extend(record.text(item::MAIL).map(|mail| Find::mail(mail.to_lowercase())));
     finds.extend(identity.sid.clone().map(Find::Sid));
     finds
@@ -110,7 +146,7 @@ pub(crate) async fn add(
     record: &SessionRecord,
     ttl: Duration,
 ) -> Result<(), StoreError> {
-    let finds = entries(identity, record);
+    let finds = entries(key, identity, record);
     let first = |find: &Find| names(msal, key.layout(), find).into_iter().next();
     let names: Vec<IndexKey> = finds.iter().filter_map(first).collect();
     msal.store().run(Operation::IndexAdd, |store| store.index_add(&names, key, ttl)).await
@@ -123,7 +159,7 @@ pub(crate) async fn remove(
     identity: &Identity,
     record: &SessionRecord,
 ) -> Result<(), StoreError> {
-    remove_entries(msal, key, &entries(identity, record)).await
+    remove_entries(msal, key, &entries(key, identity, record)).await
 }
 
 /// Takes a session out of some of it.
@@ -135,33 +171,41 @@ pub(crate) async fn remove_entries(msal: &Msal, key: &StoreKey, finds: &[Find]) 
     msal.store().run(Operation::IndexRemove, |store| store.index_remove(&names, key)).await
 }
 
-/// The live sessions of `find`, newest first.
-pub(crate) async fn lookup(msal: &Msal, find: &Find) -> Result<Vec<FoundSession>, Error> {
-    let mut found = Vec::new();
-    for name in names(msal, msal.settings().layout(), find) {
-        let entries =
-            msal.store().run(Operation::IndexLookup, |store| store.index_lookup(&name, MAX_SESSIONS)).await?;
-        for entry in entries {
-            match msal.load_record(&entry.key).await? {
-                Some(loaded) => {
-                    if let Some(person) = loaded
-                        .person
-                        .as_ref()
-                        .filter(|person| find.matches(&person.identity, loaded.record.text(item::MAIL)))
-                    {
-                        let identity = person.identity.clone();
-                        found.push(FoundSession { key: entry.key, record: loaded.record, identity });
-                    }
-                }
-                None => forget_dangling(msal, &name, &entry).await?,
-            }
+/// The live sessions of `find`, of both layouts: after a change of layout those that nobody used since keep the other.
+pub(crate) async fn lookup(msal: &Msal, find: &Find) -> Result<Vec<Loaded>, Error> {
+    let names: Vec<(SessionLayout, IndexKey)> = LAYOUTS
+        .into_iter()
+        .flat_map(|layout| names(msal, layout, find).into_iter().map(move |name| (layout, name)))
+        .collect();
+    let asking = names.iter().map(|(_, name)| {
+        msal.store().run(Operation::IndexLookup, |store| store.index_lookup(name, MAX_SESSIONS))
+    });
+    let answers = futures_util::future::try_join_all(asking).await?;
+    let mut found: BTreeMap<StoreKey, Vec<(&IndexKey, IndexEntry)>> = BTreeMap::new();
+    for ((layout, name), entries) in names.iter().zip(answers) {
+        // Another application may share the store and, in layout aiohttp, the names.
+        let ours = |entry: &IndexEntry| {
+            StoreKey::parse(*layout, msal.settings().cookie_name(), entry.key.as_str()).is_some()
+        };
+        for entry in entries.into_iter().filter(ours) {
+            found.entry(entry.key.clone()).or_default().push((name, entry));
         }
     }
-    Ok(found)
+    let keys: Vec<StoreKey> = found.keys().cloned().collect();
+    let mut sessions = Vec::new();
+    for (loaded, entries) in msal.load_records(&keys).await?.into_iter().zip(found.into_values()) {
+        match loaded {
+            Some(loaded) if find.finds(&loaded) => sessions.push(loaded),
+            Some(_) => {}
+            None => forget_dangling(msal, &entries).await?,
+        }
+    }
+    Ok(sessions)
 }
 
-async fn forget_dangling(msal: &Msal, name: &IndexKey, entry: &IndexEntry) -> Result<(), StoreError> {
-    if msal.clock().now() - entry.added_at > DANGLING_AFTER {
+async fn forget_dangling(msal: &Msal, entries: &[(&IndexKey, IndexEntry)]) -> Result<(), StoreError> {
+    let now = msal.clock().now();
+    for (name, entry) in entries.iter().filter(|(_, entry)| now - entry.added_at > DANGLING_AFTER) {
         msal.store()
             .run(Operation::IndexRemove, |store| store.index_remove(std::slice::from_ref(name), &entry.key))
             .await?;

@@ -57,6 +57,13 @@ impl AsyncMsal {
         Self::new(msal, State::new(Place::Stored(key), id))
     }
 
+    /// A session that a look-up has read. Nobody has used it by that, so its life is not lengthened.
+    pub(crate) fn found(msal: Msal, loaded: Loaded) -> Self {
+        let mut state = State::new(Place::Stored(loaded.key.clone()), None);
+        state.adopt(loaded);
+        Self::new(msal, state)
+    }
+
     pub(crate) fn fresh(msal: Msal) -> Self {
         let record = SessionRecord::new(msal.clock().now());
         Self::unsaved(msal, record, Arc::default(), None)
@@ -70,7 +77,7 @@ impl AsyncMsal {
         person: Option<Arc<Person>>,
     ) -> Self {
         let mut state = State::new(Place::Unsaved, None);
-        state.view(record, cache, person);
+        state.view(Arc::new(record), cache, person);
         Self::new(msal, state)
     }
 
@@ -97,12 +104,14 @@ impl AsyncMsal {
             Place::Ended => return Ok(false),
             Place::Stored(_) | Place::Unsaved => return Ok(true),
         };
-        let mut loaded = self.msal().load_record(&key).await?;
-        if let (None, Some(id)) = (&loaded, self.session_id())
-            && self.msal().adopt(&id).await?
-        {
-            loaded = self.msal().load_record(&key).await?;
-        }
+        let loaded = match self.session_id() {
+            Some(id) => match self.msal().load_record_cached(&key).await? {
+                None if self.msal().adopt(&id).await? => self.msal().load_record(&key).await?,
+                loaded => loaded,
+            },
+            // Found by its key: a job or a tool asks, and wants what stands in the store now.
+            None => self.msal().load_record(&key).await?,
+        };
         let Some(loaded) = loaded else {
             self.state().place = Place::Ended;
             return Ok(false);

@@ -30,7 +30,7 @@ pub(super) struct State {
     pub(super) cache: Arc<TokenCache>,
     pub(super) person: Option<Arc<Person>>,
     /// The record as read; of a session that no store has, as it was made.
-    record: Option<SessionRecord>,
+    record: Option<Arc<SessionRecord>>,
     loaded: Option<Loaded>,
 }
 
@@ -43,7 +43,7 @@ impl State {
     /// Shows a record that no store has.
     pub(super) fn view(
         &mut self,
-        record: SessionRecord,
+        record: Arc<SessionRecord>,
         cache: Arc<TokenCache>,
         person: Option<Arc<Person>>,
     ) {
@@ -53,7 +53,7 @@ impl State {
     /// Shows what was read; changes not yet saved stay on top of it.
     pub(super) fn adopt(&mut self, loaded: Loaded) {
         (self.cache, self.person) = (Arc::clone(&loaded.cache), loaded.person.clone());
-        self.record = Some(loaded.record.clone());
+        self.record = Some(Arc::clone(&loaded.record));
         self.loaded = Some(loaded);
     }
 
@@ -96,7 +96,7 @@ impl State {
 
     /// Record and person with all changes.
     pub(super) fn whole(&self) -> (SessionRecord, Option<Identity>) {
-        let mut record = self.record.clone().unwrap_or_default();
+        let mut record = self.record.as_deref().cloned().unwrap_or_default();
         self.patch.apply(&mut record);
         (record, self.person.as_ref().map(|person| person.identity.clone()))
     }

@@ -14,6 +14,7 @@ use crate::background::Background;
 use crate::error::Error;
 use crate::renewal::Renewals;
 use crate::sealing::{KeyRing, parse_key};
+use crate::session::Memo;
 use crate::session_id::SessionLayout;
 use crate::settings::{
     Settings, SettingsError, SettingsProblem, StoreUrl, base_url, cookie_name, host, name,
@@ -217,9 +218,18 @@ impl MsalBuilder {
         }
         let store = StoreGuard::new(store, settings.store_timeout, Arc::clone(client.clock()));
         let api = ApiClient::new(&settings, &client)?;
-        let (renewals, turns, background) = (Renewals::new(), Turns::new(), Background::new());
-        let inner =
-            Inner { client, settings, store, record_keys, cookie_keys, api, renewals, turns, background };
+        let inner = Inner {
+            client,
+            settings,
+            store,
+            record_keys,
+            cookie_keys,
+            api,
+            renewals: Renewals::new(),
+            turns: Turns::new(),
+            memo: Memo::new(),
+            background: Background::new(),
+        };
         Ok(Msal { inner: Arc::new(inner) })
     }
 

@@ -76,6 +76,11 @@ impl StoreGuard {
         Self { inner, limit, clock, episode: Arc::new(Mutex::new(episode)) }
     }
 
+    /// As the store says of itself.
+    pub(crate) fn keeps_copies(&self) -> bool {
+        self.inner.keeps_copies()
+    }
+
     /// Runs one call under the time limit: `guard.run(Operation::Load, |s| s.load(&key))`.
     ///
     /// Cancel safety: as the store's own call; the guard itself keeps nothing that a drop could leave half done.

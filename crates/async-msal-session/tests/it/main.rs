@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails by saying so")]
 
 mod api;
+mod background_jobs;
 mod graph;
 mod index;
 mod items;

@@ -177,6 +177,13 @@ impl ConfidentialClient {
         silent::find_unexpired(self, cache, account, scopes)
     }
 
+    /// Whether the scopes were granted to `account`, as far as the cache knows, and a token for them is there or can be had by
+    /// a refresh. No I/O, and the cache stays as it is.
+    #[must_use]
+    pub fn holds_scopes(&self, cache: &TokenCache, account: &Account, scopes: &Scopes) -> bool {
+        silent::holds(self, cache, account, scopes)
+    }
+
     /// Renews by the account's refresh token, newest first.
     ///
     /// # Errors

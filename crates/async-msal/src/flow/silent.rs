@@ -36,6 +36,18 @@ pub(crate) fn find_unexpired(
     cache.find_unexpired(&query, client.clock().now()).map(|token| Hit { token, renew_due: true })
 }
 
+/// Whether a cache holds the scopes, reserved ones aside: a sign-in is granted those anyway.
+pub(crate) fn holds(
+    client: &ConfidentialClient,
+    cache: &TokenCache,
+    account: &Account,
+    scopes: &Scopes,
+) -> bool {
+    let scopes = scopes.undecorated();
+    let query = AccessTokenQuery { account, client_id: client.client_id(), scopes: &scopes };
+    cache.holds(&query, client.clock().now())
+}
+
 pub(crate) async fn acquire(
     client: &ConfidentialClient,
     cache: &mut TokenCache,

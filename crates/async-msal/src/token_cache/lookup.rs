@@ -92,12 +92,15 @@ pub(crate) struct AccessTokenQuery<'a> {
 
 impl AccessTokenQuery<'_> {
     fn matches(&self, entry: &Map<String, Value>) -> bool {
+        self.is_of_account(entry) && covers(entry, self.scopes)
+    }
+
+    fn is_of_account(&self, entry: &Map<String, Value>) -> bool {
         belongs_to(entry, self.account)
             && is(entry, "client_id", self.client_id)
             && is(entry, "realm", &self.account.realm)
             && entry.get("ext_cache_key").is_none()
             && entry.get("key_id").is_none()
-            && covers(entry, self.scopes)
     }
 }
 
@@ -109,6 +112,13 @@ fn covers(entry: &Map<String, Value>, scopes: &Scopes) -> bool {
     }
     let asked = entry.get(REQUESTED).and_then(Value::as_array).into_iter().flatten();
     asked.filter_map(Value::as_str).any(|asked| scopes.is_subset(&Scopes::parse(asked)))
+}
+
+/// As [`covers`], and Graph's scopes in either spelling.
+fn grants(entry: &Map<String, Value>, scopes: &Scopes) -> bool {
+    let target = Scopes::parse(entry.get("target").and_then(Value::as_str).unwrap_or_default());
+    let by_name = || !scopes.iter().any(|scope| scope.ends_with("/.default"));
+    covers(entry, scopes) || by_name() && scopes.missing_from(&target).is_empty()
 }
 
 impl TokenCache {
@@ -130,6 +140,18 @@ impl TokenCache {
     pub(crate) fn find_unexpired(&self, query: &AccessTokenQuery<'_>, now: i64) -> Option<CachedToken> {
         let found = self.matching(query).into_iter().filter(|token| token.expires_on > now);
         found.max_by_key(|token| token.expires_on)
+    }
+
+    /// Whether the scopes were granted and can be used: an access token for them, expired or not, or a refresh token that came with
+    /// them; and a refresh token, or an access token that has not expired.
+    pub(crate) fn holds(&self, query: &AccessTokenQuery<'_>, now: i64) -> bool {
+        let mine = |entry: &Map<String, Value>| {
+            belongs_to(entry, query.account) && is(entry, "client_id", query.client_id)
+        };
+        let refresh_tokens = || self.entries(REFRESH_TOKEN).filter(|(_, entry)| mine(entry));
+        let access_tokens = || self.entries(ACCESS_TOKEN).filter(|(_, entry)| query.is_of_account(entry));
+        let granted = access_tokens().chain(refresh_tokens()).any(|(_, entry)| grants(entry, query.scopes));
+        granted && (refresh_tokens().next().is_some() || self.find_unexpired(query, now).is_some())
     }
 
     fn matching(&self, query: &AccessTokenQuery<'_>) -> Vec<CachedToken> {

@@ -126,6 +126,10 @@ impl SessionStore for FaultyStore {
         "faulty"
     }
 
+    fn keeps_copies(&self) -> bool {
+        self.inner.keeps_copies()
+    }
+
     async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
         self.pass("load").await?;
         self.inner.load(key).await

@@ -1,0 +1,217 @@
+//! From the bytes under a key to a session: opened, parsed once, and looked at by the clock of this moment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_msal::TokenCache;
+use bytes::Bytes;
+use moka::future::Cache;
+
+use super::seconds;
+use crate::error::Error;
+use crate::identity::{Person, find_person};
+use crate::msal::Msal;
+use crate::patch::Patch;
+use crate::record::{self, Found, SessionRecord, item};
+use crate::sealing::Purpose;
+use crate::session_id::{SessionLayout, StoreKey};
+use crate::store::{Operation, Stored};
+use crate::telemetry;
+
+/// Most bytes of stored records whose parsed form is kept.
+const MEMO_BYTES: u64 = 32 * 1024 * 1024;
+/// A parsed form nobody asked for is dropped after this.
+const MEMO_IDLE: Duration = Duration::from_secs(60);
+/// Records of one call that reads many.
+const BATCH: usize = 100;
+
+/// A record as read, with its token cache parsed once.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    pub(crate) key: StoreKey,
+    pub(crate) stored: Stored,
+    pub(crate) record: Arc<SessionRecord>,
+    pub(crate) cache: Arc<TokenCache>,
+    pub(crate) person: Option<Arc<Person>>,
+    /// Sealed by a former key: the next write seals anew, and indexes under the present key.
+    pub(super) former_key: bool,
+}
+
+impl Loaded {
+    /// Whether the sliding write is due: at most once per tenth of the idle time.
+    pub(crate) fn slide_due(&self, msal: &Msal) -> bool {
+        let tenth = msal.settings().session_idle().as_secs() / 10;
+        let age = msal.clock().now().saturating_sub(self.record.created());
+        self.stored.expires_at.is_none() || age >= i64::try_from(tenth).unwrap_or(i64::MAX).max(1)
+    }
+
+    /// Applies a patch that the store would not take, for this process only.
+    pub(crate) fn apply_locally(&mut self, msal: &Msal, patch: &Patch) {
+        if patch.apply(Arc::make_mut(&mut self.record)) {
+            (self.cache, self.person) = understand(msal, &self.record);
+        }
+    }
+
+    /// The record as it was saved.
+    pub(super) fn with(self, msal: &Msal, record: Arc<SessionRecord>, stored: Stored) -> Self {
+        let (cache, person) = if record.text(item::TOKEN_CACHE) == self.record.text(item::TOKEN_CACHE)
+            && record.items().get(item::IDENTITY) == self.record.items().get(item::IDENTITY)
+        {
+            (self.cache, self.person)
+        } else {
+            understand(msal, &record)
+        };
+        Self { key: self.key, stored, record, cache, person, former_key: false }
+    }
+}
+
+/// Parsed forms of records that a store gives again and again as the very same bytes. The store alone decides whether a
+/// record is still valid: what it gives is compared by its place in memory, which nothing else can take while the
+/// memo holds it.
+#[derive(Debug)]
+pub(crate) struct Memo {
+    parsed: Cache<StoreKey, Parsed>,
+}
+
+#[derive(Clone, Debug)]
+struct Parsed {
+    value: Bytes,
+    record: Arc<SessionRecord>,
+    cache: Arc<TokenCache>,
+    person: Option<Arc<Person>>,
+    former_key: bool,
+}
+
+impl Memo {
+    pub(crate) fn new() -> Self {
+        let weight = |_: &StoreKey, parsed: &Parsed| u32::try_from(parsed.value.len()).unwrap_or(u32::MAX);
+        let parsed =
+            Cache::builder().max_capacity(MEMO_BYTES).weigher(weight).time_to_idle(MEMO_IDLE).build();
+        Self { parsed }
+    }
+
+    async fn get(&self, key: &StoreKey, value: &Bytes) -> Option<Parsed> {
+        let same =
+            |parsed: &Parsed| parsed.value.as_ptr() == value.as_ptr() && parsed.value.len() == value.len();
+        self.parsed.get(key).await.filter(same)
+    }
+
+    /// Forgets a session that has ended.
+    pub(crate) async fn forget(&self, key: &StoreKey) {
+        self.parsed.invalidate(key).await;
+    }
+}
+
+impl Msal {
+    /// Reads a record. Absent, signed out, past its idle or absolute end, and unreadable are all `None`.
+    pub(crate) async fn load_record(&self, key: &StoreKey) -> Result<Option<Loaded>, Error> {
+        self.background().ensure_sweep(self.store());
+        let Some(stored) = self.store().run(Operation::Load, |store| store.load(key)).await? else {
+            return Ok(None);
+        };
+        let loaded = self.understand_stored(key, stored);
+        Ok(self.with_unsaved(key, loaded).await)
+    }
+
+    /// Reads a record for a request's first look, where a copy that the store keeps in this process is good enough.
+    pub(crate) async fn load_record_cached(&self, key: &StoreKey) -> Result<Option<Loaded>, Error> {
+        self.background().ensure_sweep(self.store());
+        let Some(stored) = self.store().run(Operation::Load, |store| store.load_cached(key)).await? else {
+            return Ok(None);
+        };
+        let loaded = match self.memo().get(key, &stored.value).await {
+            Some(parsed) => self.still_lives(key, stored, parsed),
+            None if self.store().keeps_copies() => match self.parse(key, &stored.value) {
+                Some(parsed) => {
+                    self.memo().parsed.insert(key.clone(), parsed.clone()).await;
+                    self.still_lives(key, stored, parsed)
+                }
+                None => None,
+            },
+            None => self.understand_stored(key, stored),
+        };
+        Ok(self.with_unsaved(key, loaded).await)
+    }
+
+    /// Reads many records, in the order of `keys`, in as few round trips as the store can.
+    pub(crate) async fn load_records(&self, keys: &[StoreKey]) -> Result<Vec<Option<Loaded>>, Error> {
+        let mut found = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(BATCH) {
+            let stored = self.store().run(Operation::Load, |store| store.load_many(keys)).await?;
+            for (key, stored) in keys.iter().zip(stored) {
+                let loaded = stored.and_then(|stored| self.understand_stored(key, stored));
+                found.push(self.with_unsaved(key, loaded).await);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Tokens renewed here that the store would not take yet.
+    async fn with_unsaved(&self, key: &StoreKey, loaded: Option<Loaded>) -> Option<Loaded> {
+        let mut loaded = loaded?;
+        if let Some(patch) = self.renewals().unsaved(key).await {
+            loaded.apply_locally(self, &patch);
+        }
+        Some(loaded)
+    }
+
+    /// Opens and reads what was stored; `None` where it counts as absent.
+    pub(crate) fn understand_stored(&self, key: &StoreKey, stored: Stored) -> Option<Loaded> {
+        let parsed = self.parse(key, &stored.value)?;
+        self.still_lives(key, stored, parsed)
+    }
+
+    fn parse(&self, key: &StoreKey, value: &Bytes) -> Option<Parsed> {
+        let (record, former_key) = self.open_record(key, value)?;
+        let (cache, person) = understand(self, &record);
+        Some(Parsed { value: value.clone(), record: Arc::new(record), cache, person, former_key })
+    }
+
+    /// The clock's part, which no copy answers.
+    fn still_lives(&self, key: &StoreKey, stored: Stored, parsed: Parsed) -> Option<Loaded> {
+        let Parsed { value: _, record, cache, person, former_key } = parsed;
+        let now = self.clock().now();
+        if now.saturating_sub(record.created()) > seconds(self.settings().session_idle()) {
+            return None;
+        }
+        if person.as_ref().is_some_and(|person| self.absolute_end(&person.identity) <= now) {
+            return None;
+        }
+        Some(Loaded { key: key.clone(), stored, record, cache, person, former_key })
+    }
+
+    /// Opens a record; what cannot be opened or read counts as absent, and is counted.
+    fn open_record(&self, key: &StoreKey, value: &[u8]) -> Option<(SessionRecord, bool)> {
+        let reason = match self.read_record(key, value) {
+            (Found::Session(record), former) => return Some((record, former)),
+            (Found::SignedOut, _) => return None,
+            (Found::Unreadable(reason), _) => reason,
+        };
+        telemetry::count(telemetry::UNREADABLE, "reason", reason);
+        tracing::warn!(target: telemetry::TARGET, session = %key.handle(), reason, "record cannot be read and counts as absent");
+        None
+    }
+
+    /// What is under a key, whatever it is; `true` beside it when a former key opened it.
+    pub(crate) fn read_record(&self, key: &StoreKey, value: &[u8]) -> (Found, bool) {
+        // Base64 makes a sealed record a third longer than its text.
+        if value.len() > record::MAX_RECORD * 3 / 2 {
+            return (Found::Unreadable("too_large"), false);
+        }
+        match key.layout() {
+            SessionLayout::Aiohttp => (SessionRecord::parse_json(value), false),
+            SessionLayout::Sealed => {
+                match self.record_keys().open_json(Purpose::Record, key.as_str(), value) {
+                    Ok((text, former)) => (SessionRecord::parse_json(&text), former),
+                    Err(error) => (Found::Unreadable(error.code()), false),
+                }
+            }
+        }
+    }
+}
+
+fn understand(msal: &Msal, record: &SessionRecord) -> (Arc<TokenCache>, Option<Arc<Person>>) {
+    let cache = record.token_cache();
+    let person = find_person(msal.client(), record, &cache).map(Arc::new);
+    (Arc::new(cache), person)
+}
