@@ -17,7 +17,7 @@ use crate::sealing::{KeyRing, parse_key};
 use crate::session::Memo;
 use crate::session_id::SessionLayout;
 use crate::settings::{
-    Settings, SettingsError, SettingsProblem, StoreUrl, base_url, cookie_name, host, name,
+    Settings, SettingsError, SettingsProblem, StoreAddress, StoreUrl, base_url, cookie_name, host, name,
 };
 use crate::store::{MemoryStore, SessionStore, StoreGuard};
 use crate::turns::Turns;
@@ -276,10 +276,10 @@ pub(super) fn from_settings(settings: Settings) -> Result<Msal, Error> {
     if settings.dangerous_allow_loopback_authority {
         client = client.dangerous_allow_loopback_authority();
     }
-    if let Some(pem) = ca_pem {
-        client = client.ca_certificate_pem(pem);
+    if let Some(pem) = &ca_pem {
+        client = client.ca_certificate_pem(pem.clone());
     }
-    let store = open_store(&settings.store)?;
+    let store = open_store(&settings, ca_pem.as_deref())?;
     let builder = MsalBuilder {
         client: client.build()?,
         store,
@@ -296,29 +296,55 @@ fn read_ca(path: &Path) -> Result<Vec<u8>, SettingsError> {
     std::fs::read(path).map_err(|error| SettingsError::invalid(name::CA_FILE, error.to_string()))
 }
 
+/// The store that STORE_URL names; nothing is connected yet.
+fn open_store(settings: &Settings, ca_pem: Option<&[u8]>) -> Result<Arc<dyn SessionStore>, SettingsError> {
+    match &settings.store {
+        StoreUrl::Memory => Ok(Arc::new(MemoryStore::new())),
+        StoreUrl::Sqlite(path) => open_sqlite(path),
+        StoreUrl::Redis(address) => open_redis(address, settings, ca_pem),
+        StoreUrl::Postgres(_) => Err(not_in_this_build("PostgreSQL (feature `postgres`)")),
+    }
+}
+
 #[cfg(feature = "sqlite")]
-fn open_store(store: &StoreUrl) -> Result<Arc<dyn SessionStore>, SettingsError> {
-    Ok(match store {
-        StoreUrl::Memory => Arc::new(MemoryStore::new()),
-        StoreUrl::Sqlite(path) => {
-            if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                std::fs::create_dir_all(folder)
-                    .map_err(|error| SettingsError::invalid(name::DATA_DIR, error.to_string()))?;
-            }
-            Arc::new(crate::store::SqliteStore::open_lazy(path))
-        }
-    })
+fn open_sqlite(path: &Path) -> Result<Arc<dyn SessionStore>, SettingsError> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder)
+            .map_err(|error| SettingsError::invalid(name::DATA_DIR, error.to_string()))?;
+    }
+    Ok(Arc::new(crate::store::SqliteStore::open_lazy(path)))
 }
 
 #[cfg(not(feature = "sqlite"))]
-fn open_store(store: &StoreUrl) -> Result<Arc<dyn SessionStore>, SettingsError> {
-    match store {
-        StoreUrl::Memory => Ok(Arc::new(MemoryStore::new())),
-        StoreUrl::Sqlite(_) => Err(SettingsError::new(vec![SettingsProblem::Unsupported {
-            name: name::STORE_URL.to_owned(),
-            reason: "this build has no SQLite (feature `sqlite`)".to_owned(),
-        }])),
+fn open_sqlite(_path: &Path) -> Result<Arc<dyn SessionStore>, SettingsError> {
+    Err(not_in_this_build("SQLite (feature `sqlite`)"))
+}
+
+#[cfg(feature = "redis")]
+fn open_redis(
+    address: &StoreAddress,
+    settings: &Settings,
+    ca_pem: Option<&[u8]>,
+) -> Result<Arc<dyn SessionStore>, SettingsError> {
+    let mut options = crate::store::RedisOptions::new(address.clone()).timeout(settings.store_timeout);
+    if let Some(pem) = ca_pem {
+        options = options.ca_certificate_pem(pem);
     }
+    Ok(Arc::new(crate::store::RedisStore::open_lazy(&options)?))
+}
+
+#[cfg(not(feature = "redis"))]
+fn open_redis(
+    _address: &StoreAddress,
+    _settings: &Settings,
+    _ca_pem: Option<&[u8]>,
+) -> Result<Arc<dyn SessionStore>, SettingsError> {
+    Err(not_in_this_build("Redis (feature `redis`)"))
+}
+
+fn not_in_this_build(what: &str) -> SettingsError {
+    let reason = format!("this build has no {what}");
+    SettingsError::new(vec![SettingsProblem::Unsupported { name: name::STORE_URL.to_owned(), reason }])
 }
 
 /// The parsed address of something configured.

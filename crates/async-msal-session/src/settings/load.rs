@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::error::{SettingsError, SettingsProblem};
 use super::source::SettingsSource;
-use super::value::{self, StoreUrl, StoreUrlError};
+use super::value::{self, StoreUrl};
 use super::variables::{VARIABLES, name};
 use super::{SessionLayout, Settings};
 use crate::sealing::parse_key;
@@ -172,14 +172,7 @@ impl Reader {
         let data_dir = self.text(name::DATA_DIR);
         for name in [name::STORE_URL, name::REDIS] {
             let Some(text) = self.text(name) else { continue };
-            return match value::store_url(&text) {
-                Ok(url) => Some(url),
-                Err(StoreUrlError::Invalid(reason)) => self.checked(name, Err(reason)),
-                Err(StoreUrlError::Unsupported(reason)) => {
-                    self.unsupported(name, reason);
-                    None
-                }
-            };
+            return self.checked(name, value::store_url(&text));
         }
         let folder = data_dir.map(PathBuf::from).or_else(|| state_folder(&self.source));
         if folder.is_none() {

@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 
 pub use self::error::{SettingsError, SettingsProblem};
 pub use self::source::SettingsSource;
-pub use self::value::StoreUrl;
+pub use self::value::{StoreAddress, StoreUrl};
 pub use self::variables::{VARIABLES, Variable};
 use crate::env::Env;
 pub use crate::session_id::SessionLayout;

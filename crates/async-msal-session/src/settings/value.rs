@@ -1,8 +1,11 @@
 //! Values of settings, from text.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
 use url::Url;
 
 /// Where records are kept, from STORE_URL.
@@ -13,6 +16,63 @@ pub enum StoreUrl {
     Sqlite(PathBuf),
     /// In this process only.
     Memory,
+    /// A Redis server, a master watched by Sentinels, or a Cluster.
+    Redis(StoreAddress),
+    /// A PostgreSQL server.
+    Postgres(StoreAddress),
+}
+
+/// The address of a store on the network.
+///
+/// # Security
+/// It may hold a password: it has no `Display`, and its `Debug` shows the scheme only.
+#[derive(Clone)]
+pub struct StoreAddress(SecretString);
+
+impl StoreAddress {
+    /// Takes an address; whether it is one is seen when the store is opened.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(SecretString::from(text))
+    }
+
+    /// The address, password included.
+    #[must_use]
+    pub fn expose_secret(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// What stands before `://`, in which there is no secret.
+    #[must_use]
+    pub fn scheme(&self) -> &str {
+        self.expose_secret().split_once("://").map_or("", |(scheme, _)| scheme)
+    }
+
+    /// Whether Redis is spoken to over TLS.
+    #[cfg(feature = "redis")]
+    pub(crate) fn is_tls(&self) -> bool {
+        self.scheme().starts_with("rediss")
+    }
+}
+
+impl From<&str> for StoreAddress {
+    fn from(text: &str) -> Self {
+        Self::new(text)
+    }
+}
+
+impl PartialEq for StoreAddress {
+    fn eq(&self, other: &Self) -> bool {
+        self.expose_secret().as_bytes().ct_eq(other.expose_secret().as_bytes()).into()
+    }
+}
+
+impl Eq for StoreAddress {}
+
+impl fmt::Debug for StoreAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoreAddress({}://[redacted])", self.scheme())
+    }
 }
 
 /// A time in words: `500ms`, `90s`, `15m`, `24h`, `30d`; a number alone is seconds.
@@ -84,27 +144,28 @@ pub(crate) fn cookie_name(text: &str) -> Result<String, &'static str> {
     Ok(text.to_owned())
 }
 
-/// What went wrong with a store's address.
-pub(crate) enum StoreUrlError {
-    Invalid(&'static str),
-    Unsupported(String),
-}
-
-/// `sqlite:<path>`, `sqlite://<path>` or `memory:`. The address may hold a password, so no error repeats it.
-pub(crate) fn store_url(text: &str) -> Result<StoreUrl, StoreUrlError> {
-    const WANTED: &str = "sqlite:<path> or memory: is wanted";
-    let (scheme, rest) = text.split_once(':').ok_or(StoreUrlError::Invalid(WANTED))?;
-    match scheme.to_ascii_lowercase().as_str() {
+/// A store's address: `sqlite:<path>`, `memory:`, `redis://…` and its kin, or `postgres://…`. It may hold a password, so no
+/// error repeats it.
+pub(crate) fn store_url(text: &str) -> Result<StoreUrl, &'static str> {
+    const WANTED: &str = "sqlite:<path>, redis://host, postgres://host/database or memory: is wanted";
+    let (scheme, rest) = text.split_once(':').ok_or(WANTED)?;
+    let scheme = scheme.to_ascii_lowercase();
+    let address = || {
+        let plain = rest.len() > 2 && rest.starts_with("//") && !rest.contains(char::is_control);
+        if plain { Ok(StoreAddress::new(&format!("{scheme}:{rest}"))) } else { Err(WANTED) }
+    };
+    match scheme.as_str() {
         "memory" if rest.is_empty() => Ok(StoreUrl::Memory),
         "sqlite" => {
             let path = rest.strip_prefix("//").unwrap_or(rest);
             let plain = !path.is_empty() && !path.contains(['?', '\0']);
-            if plain { Ok(StoreUrl::Sqlite(path.into())) } else { Err(StoreUrlError::Invalid(WANTED)) }
+            if plain { Ok(StoreUrl::Sqlite(path.into())) } else { Err(WANTED) }
         }
-        scheme @ ("redis" | "rediss" | "postgres" | "postgresql") => Err(StoreUrlError::Unsupported(
-            format!("{scheme}: is not supported yet; sqlite:<path> and memory: are"),
-        )),
-        _ => Err(StoreUrlError::Invalid(WANTED)),
+        "redis" | "rediss" | "redis+sentinel" | "rediss+sentinel" | "redis+cluster" | "rediss+cluster" => {
+            address().map(StoreUrl::Redis)
+        }
+        "postgres" | "postgresql" => address().map(StoreUrl::Postgres),
+        _ => Err(WANTED),
     }
 }
 
@@ -141,10 +202,14 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_comes_later_is_named_as_such() {
-        assert!(matches!(store_url("redis://u:p@h"), Err(StoreUrlError::Unsupported(_))));
-        assert!(matches!(store_url("mysql://h"), Err(StoreUrlError::Invalid(_))));
+    fn a_store_is_told_by_its_scheme_and_its_password_is_not_shown() {
         assert!(matches!(store_url("sqlite:/tmp/x.db"), Ok(StoreUrl::Sqlite(_))));
-        assert!(matches!(store_url("sqlite:"), Err(StoreUrlError::Invalid(_))));
+        assert!(matches!(store_url("postgres://u:canary@h/d"), Ok(StoreUrl::Postgres(_))));
+        let redis = store_url("REDIS+sentinel://u:canary@h,h/main");
+        assert!(matches!(&redis, Ok(StoreUrl::Redis(address)) if address.scheme() == "redis+sentinel"));
+        assert!(!format!("{redis:?}").contains("canary"));
+        for bad in ["mysql://h", "sqlite:", "redis:h", "redis://", "redis://h\n", "memory:x"] {
+            assert!(store_url(bad).is_err(), "{bad}");
+        }
     }
 }

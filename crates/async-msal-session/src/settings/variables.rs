@@ -38,7 +38,7 @@ variables! {
     ALLOWED_TENANTS, false, "any the authority admits", "Tenant ids that may sign in, comma-separated";
     DOMAIN, false, "host-only cookie", "Domain attribute of the session cookie";
     COOKIE_NAME, false, "__Host-async_msal", "Name of the session cookie and beginning of the store keys";
-    STORE_URL, false, "sqlite: in DATA_DIR", "Session store: sqlite:<path> or memory:";
+    STORE_URL, false, "sqlite: in DATA_DIR", "Session store: sqlite:<path>, redis://…, rediss://…, redis+sentinel://…, redis+cluster://…, postgres://… or memory:";
     REDIS, false, "", "Same as STORE_URL, under the name aiohttp_msal uses";
     STORE_TIMEOUT, false, "500ms", "Time limit of one store call";
     SESSION_LAYOUT, false, "sealed", "sealed, or aiohttp for sharing users with Python services";

@@ -7,6 +7,8 @@
 pub mod contract;
 mod guard;
 mod memory;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod types;
@@ -20,6 +22,8 @@ use crate::session_id::StoreKey;
 
 pub(crate) use self::guard::{Operation, StoreGuard};
 pub use self::memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use self::redis::{RedisOptions, RedisStore};
 #[cfg(feature = "sqlite")]
 pub use self::sqlite::SqliteStore;
 pub use self::types::{
@@ -36,7 +40,7 @@ pub use self::types::{
 /// Times to live are seconds, rounded up. What has expired is as if it were not there, whether or not it has been swept.
 #[async_trait]
 pub trait SessionStore: std::fmt::Debug + Send + Sync + 'static {
-    /// A short name for logs, metrics and health: `memory`, `sqlite`.
+    /// A short name for logs, metrics and health: `memory`, `sqlite`, `redis`.
     fn kind(&self) -> &'static str;
 
     /// Reads a record.

@@ -7,6 +7,8 @@ mod graph;
 mod index;
 mod items;
 mod records;
+#[cfg(feature = "redis")]
+mod redis;
 mod renewal;
 mod secrets;
 mod sign_in;

@@ -75,9 +75,15 @@ fn what_is_not_possible_yet_is_named_with_what_is() {
         problem(&[("SP_APP_CERT", "/c.pem")])
             .contains("SP_APP_CERT cannot be used: a client secret (SP_APP_PW)")
     );
-    let error = problem(&[("REDIS", "redis://user:canary@redis1")]);
-    assert!(error.contains("REDIS cannot be used") && error.contains("sqlite:"), "{error}");
-    assert!(!error.contains("canary"), "{error}");
+}
+
+#[test]
+fn aiohttp_msals_name_for_the_store_is_understood() {
+    let settings = read(&[("REDIS", "redis://user:canary@redis1:6379")]).unwrap();
+    assert!(matches!(settings.store(), StoreUrl::Redis(address) if address.scheme() == "redis"));
+    assert!(!format!("{settings:?}").contains("canary"));
+    let error = problem(&[("REDIS", "redis:user:canary@redis1")]);
+    assert!(error.contains("REDIS") && !error.contains("canary"), "{error}");
 }
 
 #[test]

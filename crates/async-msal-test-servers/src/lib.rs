@@ -1,0 +1,27 @@
+//! Real servers for tests: each is a process of its own on a free port of loopback, with a folder of its own, and ends
+//! with the value that stands for it (or with the test's process, however that ends).
+//!
+//! ```no_run
+//! use async_msal_test_servers::RedisServer;
+//!
+//! let mut server = RedisServer::start();
+//! println!("{}", server.url());
+//! server.kill9();
+//! server.restart();
+//! ```
+//!
+//! Functions block and panic where a server does not start: whoever calls them is a test. The servers are Debian's
+//! packages `redis-server` and `libfaketime`, which `scripts/test` installs.
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on fails by saying so"
+)]
+
+mod clock;
+mod process;
+mod redis;
+
+pub use self::clock::FakeClock;
+pub use self::redis::{RedisServer, RedisServerBuilder};
