@@ -18,6 +18,8 @@ pub struct Counters {
     pub token_authorization_code: u64,
     /// Token requests with grant `refresh_token`.
     pub token_refresh_token: u64,
+    /// Refresh tokens sent again after their first use, refused or not.
+    pub refresh_token_reuses: u64,
     /// Token requests with grant `client_credentials`.
     pub token_client_credentials: u64,
     /// Token requests with any other grant, or none.

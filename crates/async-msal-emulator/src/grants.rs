@@ -39,6 +39,9 @@ pub(crate) struct RefreshGrant {
     pub(crate) sid: String,
     pub(crate) expires: i64,
     pub(crate) used: bool,
+    /// When it was first used.
+    #[serde(default)]
+    pub(crate) used_at: i64,
     pub(crate) revoked: bool,
 }
 
@@ -95,9 +98,22 @@ impl Grants {
         self.refresh_tokens.get(fingerprint)
     }
 
-    /// Marks a refresh token used; false if it already was.
-    pub(crate) fn use_refresh_token(&mut self, fingerprint: &str) -> bool {
-        self.refresh_tokens.get_mut(fingerprint).is_some_and(|g| !std::mem::replace(&mut g.used, true))
+    /// Marks a refresh token used; where it already was, how many seconds ago.
+    pub(crate) fn use_refresh_token(&mut self, fingerprint: &str, now: i64) -> Option<i64> {
+        let grant = self.refresh_tokens.get_mut(fingerprint)?;
+        if grant.used {
+            return Some(now - grant.used_at);
+        }
+        (grant.used, grant.used_at) = (true, now);
+        None
+    }
+
+    /// Revokes all refresh tokens that came of the same sign-in at the same client.
+    pub(crate) fn revoke_sign_in(&mut self, of: &RefreshGrant) {
+        let same = |g: &&mut RefreshGrant| {
+            (&g.client_id, &g.username, &g.sid) == (&of.client_id, &of.username, &of.sid)
+        };
+        self.refresh_tokens.values_mut().filter(same).for_each(|g| g.revoked = true);
     }
 
     pub(crate) fn revoke(&mut self, username: &str) -> usize {
@@ -185,6 +201,7 @@ mod tests {
                 sid: String::new(),
                 expires: 100 + n,
                 used: false,
+                used_at: 0,
                 revoked: false,
             };
             grants.add_refresh_token(n.to_string(), grant, 0);

@@ -19,6 +19,10 @@ pub struct Policy {
     pub refresh_in: Option<i64>,
     /// A used refresh token is refused. Default: false, since Entra ID keeps the old one good.
     pub single_use_refresh_tokens: bool,
+    /// For so many seconds after its first use a used refresh token is accepted all the same. Default: 0.
+    pub refresh_token_reuse_grace: i64,
+    /// A refused reuse revokes every refresh token of that sign-in (RFC 9700 4.14.2). Default: false.
+    pub revoke_on_refresh_token_reuse: bool,
     /// The `iss` parameter of authorization responses (RFC 9207). Default: absent, as at Entra ID.
     pub authorization_response_iss: IssuerParameter,
     /// Whether the metadata announces that parameter. Default: false.
@@ -42,6 +46,8 @@ impl Default for Policy {
             refresh_token_lifetime: 90 * 24 * 3600,
             refresh_in: None,
             single_use_refresh_tokens: false,
+            refresh_token_reuse_grace: 0,
+            revoke_on_refresh_token_reuse: false,
             authorization_response_iss: IssuerParameter::Absent,
             advertise_authorization_response_iss: false,
             authorization_response_state: StateParameter::Right,

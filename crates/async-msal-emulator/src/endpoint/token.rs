@@ -198,10 +198,7 @@ async fn refresh(call: &TokenCall<'_>) -> Result<Value, Aadsts> {
     let requested = requested_scopes(call, "openid profile offline_access")?;
     let identity = identity(call, &grant.username)?;
     check_consent(call, &requested, &grant.username)?;
-    let first_use = lock(&call.shared.grants).use_refresh_token(&mark);
-    if !first_use && call.shared.policy().single_use_refresh_tokens {
-        return Err(Aadsts::grant_expired());
-    }
+    spend(call.shared, &mark, &grant)?;
     let issue = Issue {
         identity: &identity,
         requested,
@@ -213,6 +210,21 @@ async fn refresh(call: &TokenCall<'_>) -> Result<Value, Aadsts> {
         refresh: true,
     };
     issue_tokens(call, &issue).await
+}
+
+/// Uses a refresh token, or refuses one that was used before.
+fn spend(shared: &Shared, mark: &str, grant: &RefreshGrant) -> Result<(), Aadsts> {
+    let policy = shared.policy();
+    let mut grants = lock(&shared.grants);
+    let Some(ago) = grants.use_refresh_token(mark, shared.now()) else { return Ok(()) };
+    lock(&shared.counters).refresh_token_reuses += 1;
+    if !policy.single_use_refresh_tokens || ago < policy.refresh_token_reuse_grace {
+        return Ok(());
+    }
+    if policy.revoke_on_refresh_token_reuse {
+        grants.revoke_sign_in(grant);
+    }
+    Err(Aadsts::grant_expired())
 }
 
 fn client_credentials(call: &TokenCall<'_>) -> Result<Value, Aadsts> {
@@ -337,6 +349,7 @@ fn new_refresh_token(call: &TokenCall<'_>, issue: &Issue<'_>) -> Result<String, 
         sid: issue.sid.to_owned(),
         expires: now + call.shared.policy().refresh_token_lifetime,
         used: false,
+        used_at: 0,
         revoked: false,
     };
     lock(&call.shared.grants).add_refresh_token(fingerprint(&refresh_token), grant, now);

@@ -211,6 +211,39 @@ async fn with_strict_single_use_a_used_refresh_token_is_70008() {
 }
 
 #[tokio::test]
+async fn a_reuse_is_counted_and_within_the_grace_accepted() {
+    let emulator = emulator().await;
+    emulator.admin().set_policy(|policy| {
+        policy.single_use_refresh_tokens = true;
+        policy.refresh_token_reuse_grace = 30;
+    });
+    let first = sign_in(&emulator, ADA).await;
+    let old = text(&first, "refresh_token");
+    assert_eq!(refresh(&emulator, old, &[]).await.0, 200);
+    assert_eq!(emulator.admin().counters().refresh_token_reuses, 0);
+    assert_eq!(refresh(&emulator, old, &[]).await.0, 200);
+    emulator.admin().advance_clock(31);
+    assert_eq!(refresh(&emulator, old, &[]).await.0, 400);
+    assert_eq!(emulator.admin().counters().refresh_token_reuses, 2);
+}
+
+#[tokio::test]
+async fn with_reuse_detection_a_reuse_revokes_what_that_sign_in_gave_and_nothing_else() {
+    let emulator = emulator().await;
+    emulator.admin().set_policy(|policy| {
+        policy.single_use_refresh_tokens = true;
+        policy.revoke_on_refresh_token_reuse = true;
+    });
+    let (first, other) = (sign_in(&emulator, ADA).await, sign_in(&emulator, ADA).await);
+    let old = text(&first, "refresh_token");
+    let (_, second) = refresh(&emulator, old, &[]).await;
+    assert_eq!(refresh(&emulator, old, &[]).await.0, 400);
+    let (status, body) = refresh(&emulator, text(&second, "refresh_token"), &[]).await;
+    assert_eq!((status.as_u16(), aadsts(&body)), (400, 50_173));
+    assert_eq!(refresh(&emulator, text(&other, "refresh_token"), &[]).await.0, 200);
+}
+
+#[tokio::test]
 async fn an_unknown_refresh_token_is_invalid_grant() {
     let emulator = emulator().await;
     let (status, body) = refresh(&emulator, "made-up", &[]).await;
