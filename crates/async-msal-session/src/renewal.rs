@@ -122,7 +122,7 @@ impl Attempt<'_> {
         if let Some(token) = self.settled(&loaded, &person) {
             return Ok((Renewed { token, loaded }, "taken_over"));
         }
-        if let Some(error) = self.msal.renewals().failure(self.request).await {
+        if let Some(error) = self.msal.renewals().failure(self.request, &person).await {
             return self.old_or(loaded, &person, error);
         }
         if let Some(renewed) = self.take_lease().await? {
@@ -134,7 +134,7 @@ impl Attempt<'_> {
         if let Some(token) = self.settled(&loaded, &person) {
             return Ok((Renewed { token, loaded }, "taken_over"));
         }
-        if let Some(error) = memory::failed_elsewhere(self.msal, self.request).await {
+        if let Some(error) = memory::failed_elsewhere(self.msal, self.request, &person).await {
             return self.old_or(loaded, &person, error);
         }
         self.refresh(loaded, &person).await
@@ -220,7 +220,7 @@ impl Attempt<'_> {
             }
             Err(error) => {
                 let error = Arc::new(Error::from(error));
-                memory::remember(self.msal, self.request, &error).await;
+                memory::remember(self.msal, self.request, person, &error).await;
                 self.old_or(saved, person, Error::Shared(error))
             }
         }

@@ -11,6 +11,7 @@ use tokio::sync::Mutex;
 
 use super::{Cause, Request};
 use crate::error::{EarlierFailure, Error};
+use crate::identity::Person;
 use crate::msal::Msal;
 use crate::patch::Patch;
 use crate::sealing::Purpose;
@@ -62,8 +63,8 @@ impl Renewals {
     }
 
     /// A failure that is too young to try again.
-    pub(super) async fn failure(&self, request: &Request) -> Option<Error> {
-        let remembered = self.failures.get(&name(request)?).await?;
+    pub(super) async fn failure(&self, request: &Request, person: &Person) -> Option<Error> {
+        let remembered = self.failures.get(&name(request, person)?).await?;
         (remembered.until > Instant::now()).then(|| Error::shared(&remembered.error))
     }
 
@@ -100,25 +101,40 @@ impl Renewals {
     }
 }
 
-/// Failures are remembered per session and scopes: a failure for one scope set does not fail the other. A demand for
-/// claims is answered by one attempt anyway.
-fn name(request: &Request) -> Option<String> {
+/// Failures are remembered per sign-in and scopes: a failure for one scope set does not fail the other, and one from
+/// before a new sign-in into the same record (Python makes such) says nothing. A demand for claims is answered by one
+/// attempt anyway.
+fn name(request: &Request, person: &Person) -> Option<String> {
+    let signed_in_at = person.identity.signed_in_at;
     match request.cause {
-        Cause::Expired | Cause::Aging => Some(format!("{} {}", request.key.as_str(), request.scopes)),
+        Cause::Expired | Cause::Aging => {
+            Some(format!("{} {signed_in_at} {}", request.key.as_str(), request.scopes))
+        }
         Cause::Claims { .. } => None,
     }
 }
 
-/// Remembers a failure here, and tells the other nodes where waiting may cure it.
-pub(super) async fn remember(msal: &Msal, request: &Request, error: &Arc<Error>) {
-    let Some(name) = name(request) else { return };
-    let retryable = error.is_retryable();
-    let pause =
-        error.retry_after().unwrap_or(if retryable { BACK_OFF } else { HARD_BACK_OFF }).min(LONGEST_BACK_OFF);
+/// Whether the other nodes are told: where waiting may cure it, and where the refresh token is spent or revoked, which
+/// it is for all. What names claims or scopes for the next sign-in each node asks for itself, since a mark names neither;
+/// and a refused credential may be this node's alone.
+fn concerns_all(error: &Error) -> bool {
+    match error.root() {
+        Error::Protocol(async_msal::Error::InteractionRequired(wanted)) => {
+            wanted.claims.is_none() && wanted.missing_scopes.is_empty()
+        }
+        other => other.is_retryable(),
+    }
+}
+
+/// Remembers a failure here, and tells the other nodes what concerns them too.
+pub(super) async fn remember(msal: &Msal, request: &Request, person: &Person, error: &Arc<Error>) {
+    let Some(name) = name(request, person) else { return };
+    let usual = if error.is_retryable() { BACK_OFF } else { HARD_BACK_OFF };
+    let pause = error.retry_after().unwrap_or(usual).min(LONGEST_BACK_OFF);
     let remembered = Remembered { until: Instant::now() + pause, error: Arc::clone(error) };
     let mark = MarkKey::of(&format!("failure {name}"));
     msal.renewals().failures.insert(name, remembered).await;
-    if !retryable {
+    if !concerns_all(error) {
         return;
     }
     let failure = serde_json::to_vec(&EarlierFailure::of(error)).unwrap_or_default();
@@ -134,8 +150,8 @@ pub(super) async fn remember(msal: &Msal, request: &Request, error: &Arc<Error>)
 }
 
 /// A failure that another node met within its back-off.
-pub(super) async fn failed_elsewhere(msal: &Msal, request: &Request) -> Option<Error> {
-    let mark = MarkKey::of(&format!("failure {}", name(request)?));
+pub(super) async fn failed_elsewhere(msal: &Msal, request: &Request, person: &Person) -> Option<Error> {
+    let mark = MarkKey::of(&format!("failure {}", name(request, person)?));
     let sealed = msal.store().run(Operation::LoadOnce, |store| store.load_once(&mark)).await.ok()??;
     let (text, _) = msal.cookie_keys().open_json(Purpose::Failure, mark.as_str(), &sealed).ok()?;
     serde_json::from_slice(&text).ok().map(Error::Earlier)
