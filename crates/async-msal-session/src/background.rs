@@ -16,8 +16,6 @@ use crate::telemetry;
 
 /// Background jobs at a time. A job that finds no room is left out: the next request that needs it starts it again.
 const MAX_JOBS: usize = 32;
-/// Sessions ended in the background at a time; the others wait.
-const MAX_ENDINGS: usize = 32;
 /// Token requests at a time towards the authority, over renewals and sign-ins.
 const MAX_TOKEN_REQUESTS: usize = 64;
 /// Pause between two sweeps.
@@ -32,7 +30,6 @@ pub(crate) struct Background {
     stop: CancellationToken,
     jobs: Arc<Semaphore>,
     running: Arc<Mutex<HashSet<String>>>,
-    endings: Arc<Semaphore>,
     token_requests: Arc<Semaphore>,
     sweeping: AtomicBool,
 }
@@ -50,7 +47,6 @@ impl Background {
             stop: CancellationToken::new(),
             jobs: Arc::new(Semaphore::new(MAX_JOBS)),
             running: Arc::default(),
-            endings: Arc::new(Semaphore::new(MAX_ENDINGS)),
             token_requests: Arc::new(Semaphore::new(MAX_TOKEN_REQUESTS)),
             sweeping: AtomicBool::new(false),
         }
@@ -74,14 +70,9 @@ impl Background {
         });
     }
 
-    /// Runs a job that must not be left out: where there is no room it waits for some.
-    pub(crate) fn spawn_in_turn(&self, job: impl Future<Output = ()> + Send + 'static) {
-        let room = Arc::clone(&self.endings);
-        self.tasks.spawn(async move {
-            // Never closed: whatever this answers, the job runs.
-            let _permit = room.acquire_owned().await;
-            job.await;
-        });
+    /// Waits; `false` where the process is stopping, at once then.
+    pub(crate) async fn pause(&self, pause: Duration) -> bool {
+        self.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
     }
 
     /// Room for one token request.
@@ -134,29 +125,5 @@ async fn sweep(store: &StoreGuard) {
             // The store's health says it once; the next sweep tries again.
             Err(_) => return,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicUsize;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_job_that_finds_no_room_waits_for_it_and_runs() {
-        let background = Background::new();
-        let (gate, done) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
-        let jobs = MAX_ENDINGS * 2;
-        for _ in 0..jobs {
-            let (gate, done) = (Arc::clone(&gate), Arc::clone(&done));
-            background.spawn_in_turn(async move {
-                gate.acquire().await.expect("an open gate").forget();
-                done.fetch_add(1, Ordering::Relaxed);
-            });
-        }
-        gate.add_permits(jobs);
-        assert!(background.shutdown(Duration::from_secs(10)).await);
-        assert_eq!(done.load(Ordering::Relaxed), jobs);
     }
 }

@@ -52,6 +52,7 @@
 mod adoption;
 pub mod api_client;
 mod background;
+mod endings;
 pub mod env;
 mod error;
 pub mod graph;

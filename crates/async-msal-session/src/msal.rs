@@ -15,6 +15,7 @@ pub use self::builder::MsalBuilder;
 pub(crate) use self::builder::join;
 use crate::api_client::ApiClient;
 use crate::background::Background;
+use crate::endings::Endings;
 use crate::error::Error;
 use crate::handle::AsyncMsal;
 use crate::health::Health;
@@ -51,6 +52,7 @@ struct Inner {
     renewals: Renewals,
     turns: Turns,
     memo: Memo,
+    endings: Endings,
     background: Background,
 }
 
@@ -309,6 +311,10 @@ impl Msal {
 
     pub(crate) fn memo(&self) -> &Memo {
         &self.inner.memo
+    }
+
+    pub(crate) fn endings(&self) -> &Endings {
+        &self.inner.endings
     }
 
     pub(crate) fn background(&self) -> &Background {

@@ -166,7 +166,7 @@ impl Msal {
         key: &StoreKey,
         cause: &'static str,
     ) -> Result<Option<Loaded>, Error> {
-        let loaded = self.load_record(key).await?;
+        let loaded = self.load_stored(key).await?;
         self.renewals().forget(key).await;
         self.memo().forget(key).await;
         match key.layout() {

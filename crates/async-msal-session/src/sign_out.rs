@@ -13,14 +13,11 @@ use crate::session_id::{SessionId, SessionLayout, StoreKey};
 use crate::telemetry;
 use crate::user_index::{self, Find};
 
-/// Attempts to end a session that the store would not end at once, and the pause between them.
-const END_ATTEMPTS: u32 = 10;
-const END_PAUSE: Duration = Duration::from_secs(3);
 /// The authority's sign-out address is not waited for longer: the session has ended already.
 const DISCOVERY_TIME: Duration = Duration::from_secs(3);
 
 /// A sign-out that was done here.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct SignedOut {
     /// Where to send the browser so that the authority's session ends too; `None` where the authority has no such
@@ -35,8 +32,8 @@ impl Msal {
     /// an address registered there, with `state`.
     ///
     /// # Errors
-    /// [`Error::Store`] when the store failed: delete the cookie all the same. Ending the session is then tried again
-    /// in the background for a while.
+    /// [`Error::Store`] when the store failed: delete the cookie all the same. This process takes the session for ended
+    /// from now on, and ending it for all is tried again in the background until the store is back.
     ///
     /// # Cancel safety
     /// Dropped, the session was ended or it was not.
@@ -46,11 +43,13 @@ impl Msal {
         post_logout_redirect_uri: &Url,
         state: Option<&str>,
     ) -> Result<SignedOut, Error> {
-        let key = self.store_key(id);
-        let ended =
-            self.end_record(&key, "sign_out").await.inspect_err(|_| self.end_later(&key, "sign_out"))?;
-        // One of the other layout, should an earlier taking-over have left it behind.
-        self.end_record(&self.other_key(id), "sign_out").await?;
+        // The second is one of the other layout, should an earlier taking-over have left it behind.
+        let keys = [self.store_key(id), self.other_key(id)];
+        let ended = match self.end_record(&keys[0], "sign_out").await {
+            Ok(ended) => self.end_record(&keys[1], "sign_out").await.map(|_| ended),
+            failed => failed,
+        };
+        let ended = ended.inspect_err(|_| self.end_later(&keys, "sign_out"))?;
         let end_session_url = match &ended {
             Some(loaded) => self.end_session_url(loaded, post_logout_redirect_uri, state).await,
             None => None,
@@ -61,7 +60,7 @@ impl Msal {
     /// Ends all sessions of a user, a mail address or an authority's session; how many there were.
     ///
     /// # Errors
-    /// [`Error::Store`] when the store failed; some may have ended.
+    /// [`Error::Store`] when the store failed; some may have ended, and those that were found end when it is back.
     ///
     /// # Cancel safety
     /// Dropped, some may have ended; calling again ends the rest.
@@ -85,7 +84,7 @@ impl Msal {
     /// how many there were. `iss`, where given, must be the session's issuer.
     ///
     /// # Errors
-    /// [`Error::Store`] when the store failed; some may have ended.
+    /// [`Error::Store`] when the store failed; some may have ended, and those that were found end when it is back.
     ///
     /// # Cancel safety
     /// Dropped, some may have ended; calling again ends the rest.
@@ -109,24 +108,11 @@ impl Msal {
 
     async fn end_all(&self, keys: &[StoreKey], cause: &'static str) -> Result<usize, Error> {
         let mut ended = 0;
-        for key in keys {
-            ended += usize::from(self.end_record(key, cause).await?.is_some());
+        for (at, key) in keys.iter().enumerate() {
+            let end = self.end_record(key, cause).await;
+            ended += usize::from(end.inspect_err(|_| self.end_later(&keys[at..], cause))?.is_some());
         }
         Ok(ended)
-    }
-
-    /// Tries again, in the background, to end a session that the store would not end.
-    pub(crate) fn end_later(&self, key: &StoreKey, cause: &'static str) {
-        let (msal, key) = (self.clone(), key.clone());
-        self.background().spawn_in_turn(async move {
-            for _ in 0..END_ATTEMPTS {
-                tokio::time::sleep(END_PAUSE).await;
-                if msal.end_record(&key, cause).await.is_ok() {
-                    return;
-                }
-            }
-            tracing::error!(target: telemetry::TARGET, session = %key.handle(), "a session could not be ended");
-        });
     }
 
     async fn end_session_url(&self, ended: &Loaded, back: &Url, state: Option<&str>) -> Option<Url> {

@@ -35,6 +35,8 @@ pub const PATCHES_DROPPED: &str = "async_msal_patches_dropped_total";
 /// Counter: sessions ended. Label `cause`: `sign_out`, `everywhere`, `front_channel`, `replaced`,
 /// `refresh_refused`.
 pub const SESSIONS_ENDED: &str = "async_msal_sessions_ended_total";
+/// Counter: sessions that the store would not end at once. Label `outcome`: `waiting`, `ended`, `given_up`, `no_room`.
+pub const ENDINGS_LATER: &str = "async_msal_endings_later_total";
 /// Counter: store calls. Labels `store`, `operation`, `outcome`: `ok`, `failed`, `timeout`.
 pub const STORE_CALLS: &str = "async_msal_store_calls_total";
 /// Histogram, seconds: time of store calls. Labels `store`, `operation`.

@@ -214,6 +214,15 @@ pub(crate) const SIGNED_OUT: PageText = PageText {
     next: "",
 };
 
+pub(crate) const SIGNED_OUT_HERE: PageText = PageText {
+    status: StatusCode::ACCEPTED,
+    tone: Tone::Done,
+    title: "You are signed out in this browser",
+    what: "This application cannot reach its session storage right now. Other copies of this session end when the storage is back; you need not wait for it.",
+    why: "This browser has forgotten the session already. On a shared computer, close all windows of the browser too.",
+    next: "",
+};
+
 pub(crate) const SERVICE_DOWN: PageText = PageText {
     status: StatusCode::SERVICE_UNAVAILABLE,
     tone: Tone::Problem,

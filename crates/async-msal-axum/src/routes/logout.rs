@@ -1,6 +1,10 @@
 //! Sign-out: `POST {prefix}/logout` from a page of this application, `GET` from a link in it, each with an optional
 //! `/{to}` inside the application to end at.
 
+use std::time::Duration;
+
+use async_msal::SignOutRequest;
+use async_msal_session::{Error, SignedOut};
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
 use axum::response::Response;
@@ -11,6 +15,10 @@ use crate::origin::RequestOrigin;
 use crate::pages::{Page, texts};
 use crate::rejection::Rejection;
 use crate::visit::Visit;
+
+const TARGET: &str = "async_msal::sign_out";
+/// The authority's sign-out address is not waited for longer.
+const AUTHORITY_TIME: Duration = Duration::from_secs(3);
 
 type To = Result<Path<String>, PathRejection>;
 
@@ -97,16 +105,40 @@ async fn sign_out(visit: &Visit, to: Option<&str>) -> Result<Response, Rejection
     let shared = visit.shared();
     let signed_out_page = shared.site.absolute("signed-out");
     let (state, cookie_line) = shared.sign_out_cookie.remember(&shared.msal, to)?;
-    let end_session = match visit.session_id()? {
-        Some(id) => shared.msal.sign_out(&id, &signed_out_page, state.as_deref()).await?.end_session_url,
-        None => None,
+    let ended = match visit.session_id()? {
+        Some(id) => shared.msal.sign_out(&id, &signed_out_page, state.as_deref()).await,
+        None => Ok(SignedOut::default()),
     };
-    let mut response = match end_session {
-        Some(url) => headers::see_other(url.as_str()),
-        None => headers::see_other(&shared.site.signed_out(state.as_deref())),
+    let mut response = match ended {
+        Ok(SignedOut { end_session_url: Some(url), .. }) => headers::see_other(url.as_str()),
+        Ok(_) => headers::see_other(&shared.site.signed_out(state.as_deref())),
+        Err(Error::Store(error)) => {
+            tracing::warn!(target: TARGET, %error, "signed out in this browser; the session ends when the store is back");
+            signed_out_in_this_browser(visit, state.as_deref()).await
+        }
+        Err(error) => return Err(error.into()),
     };
     let lines = [Some(shared.session_cookie.remove()), Some(shared.tries_cookie.remove()), cookie_line];
     response.headers_mut().extend(lines.into_iter().flatten().map(|line| (header::SET_COOKIE, line)));
-    tracing::info!(target: "async_msal::sign_out", client = ?visit.client_address(), "signed out");
+    tracing::info!(target: TARGET, client = ?visit.client_address(), "signed out");
     Ok(response)
+}
+
+/// 202: done for this browser, accepted for the rest. The cookie has to arrive at the browser, and some proxies put
+/// pages of their own in the place of a 503.
+async fn signed_out_in_this_browser(visit: &Visit, state: Option<&str>) -> Response {
+    let shared = visit.shared();
+    let mut request =
+        SignOutRequest::default().with_post_logout_redirect_uri(shared.site.absolute("signed-out"));
+    if let Some(state) = state {
+        request = request.with_state(state.to_owned());
+    }
+    let authority = tokio::time::timeout(AUTHORITY_TIME, shared.msal.client().sign_out_url(request)).await;
+    let page = Page::new(texts::SIGNED_OUT_HERE);
+    let page = match authority {
+        Ok(Ok(Some(url))) => page.with_link("Sign out of the sign-in service too", url.into()),
+        _ => page,
+    };
+    page.with_link("Back to the application", shared.return_to.default_page().to_owned())
+        .respond(&shared.site)
 }

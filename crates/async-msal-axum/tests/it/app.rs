@@ -196,6 +196,16 @@ impl App {
         browser
     }
 
+    /// Waits for what happens in the background, within 20 s.
+    pub(crate) async fn until(&self, condition: impl AsyncFn() -> bool) {
+        let wait = async {
+            while !condition().await {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), wait).await.expect("it does not happen");
+    }
+
     pub(crate) fn code_redemptions(&self) -> u64 {
         self.emulator.admin().counters().token_authorization_code
     }

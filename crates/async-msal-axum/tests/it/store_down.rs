@@ -47,15 +47,42 @@ async fn a_callback_at_the_mark_keeps_the_flow_and_works_later() {
 }
 
 #[tokio::test]
-async fn a_sign_out_that_cannot_be_stored_says_so_and_works_later() {
+async fn a_sign_out_while_the_store_is_down_ends_the_session_when_it_is_back() {
     let app = App::start().await;
     let mut browser = app.signed_in(ADA).await;
+    let mut copy = browser.clone();
     app.store.set_down(true);
     let answer = browser.post("/user/logout", "").await;
-    assert_eq!(answer.status, 503);
-    assert!(answer.set_cookies().is_empty());
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    assert!(
+        answer.body.contains("Other copies of this session end when the storage is back"),
+        "{}",
+        answer.body
+    );
+    assert!(answer.body.contains("/oauth2/v2.0/logout?"), "no way to the authority: {}", answer.body);
+    assert_eq!(browser.cookie("__Host-async_msal"), None);
     app.store.set_down(false);
-    assert_eq!(browser.post("/user/logout", "").await.status, 303);
+    assert_eq!(copy.get("/").await.body, "Hello stranger", "the copy, at once");
+    app.until(async || app.store.records().await == 0).await;
+    assert_eq!(copy.get("/").await.body, "Hello stranger", "the copy, after the deletion");
+}
+
+#[tokio::test]
+async fn a_sign_out_that_the_store_reads_and_does_not_write_is_told_and_done_later() {
+    let app = App::start().await;
+    let mut browser = app.signed_in(ADA).await;
+    app.store.fail_writes(true);
+    assert_eq!(browser.post("/user/logout", "").await.status, 202);
+    assert_eq!(app.store.records().await, 1);
+    app.store.fail_writes(false);
+    app.until(async || app.store.records().await == 0).await;
+}
+
+#[tokio::test]
+async fn a_sign_out_without_a_cookie_needs_no_store() {
+    let app = App::start().await;
+    app.store.set_down(true);
+    assert_eq!(app.browser().post("/user/logout", "").await.status, 303);
 }
 
 #[tokio::test]

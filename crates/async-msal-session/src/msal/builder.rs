@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::{Inner, Msal};
 use crate::api_client::ApiClient;
 use crate::background::Background;
+use crate::endings::Endings;
 use crate::error::Error;
 use crate::renewal::Renewals;
 use crate::sealing::{KeyRing, parse_key};
@@ -228,6 +229,7 @@ impl MsalBuilder {
             renewals: Renewals::new(),
             turns: Turns::new(),
             memo: Memo::new(),
+            endings: Endings::default(),
             background: Background::new(),
         };
         Ok(Msal { inner: Arc::new(inner) })

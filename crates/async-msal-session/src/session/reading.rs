@@ -103,14 +103,18 @@ impl Memo {
 }
 
 impl Msal {
-    /// Reads a record. Absent, signed out, past its idle or absolute end, and unreadable are all `None`.
+    /// Reads a record. Absent, signed out, past its idle or absolute end, and unreadable are all `None`; so is one that the
+    /// store was to delete while it was down.
     pub(crate) async fn load_record(&self, key: &StoreKey) -> Result<Option<Loaded>, Error> {
+        let loaded = self.load_stored(key).await?;
+        Ok(self.as_known_here(key, loaded).await)
+    }
+
+    /// Reads a record as the store has it.
+    pub(crate) async fn load_stored(&self, key: &StoreKey) -> Result<Option<Loaded>, Error> {
         self.background().ensure_sweep(self.store());
-        let Some(stored) = self.store().run(Operation::Load, |store| store.load(key)).await? else {
-            return Ok(None);
-        };
-        let loaded = self.understand_stored(key, stored);
-        Ok(self.with_unsaved(key, loaded).await)
+        let stored = self.store().run(Operation::Load, |store| store.load(key)).await?;
+        Ok(stored.and_then(|stored| self.understand_stored(key, stored)))
     }
 
     /// Reads a record for a request's first look, where a copy that the store keeps in this process is good enough.
@@ -130,7 +134,7 @@ impl Msal {
             },
             None => self.understand_stored(key, stored),
         };
-        Ok(self.with_unsaved(key, loaded).await)
+        Ok(self.as_known_here(key, loaded).await)
     }
 
     /// Reads many records, in the order of `keys`, in as few round trips as the store can.
@@ -140,15 +144,15 @@ impl Msal {
             let stored = self.store().run(Operation::Load, |store| store.load_many(keys)).await?;
             for (key, stored) in keys.iter().zip(stored) {
                 let loaded = stored.and_then(|stored| self.understand_stored(key, stored));
-                found.push(self.with_unsaved(key, loaded).await);
+                found.push(self.as_known_here(key, loaded).await);
             }
         }
         Ok(found)
     }
 
-    /// Tokens renewed here that the store would not take yet.
-    async fn with_unsaved(&self, key: &StoreKey, loaded: Option<Loaded>) -> Option<Loaded> {
-        let mut loaded = loaded?;
+    /// What the store could not take yet: the end of a session, and tokens renewed here.
+    async fn as_known_here(&self, key: &StoreKey, loaded: Option<Loaded>) -> Option<Loaded> {
+        let mut loaded = loaded.filter(|_| !self.endings().contains(key))?;
         if let Some(patch) = self.renewals().unsaved(key).await {
             loaded.apply_locally(self, &patch);
         }

@@ -139,6 +139,6 @@ async fn create(session: &AsyncMsal, identity: &Identity) -> Result<(), Error> {
 async fn end_earlier(msal: &Msal, key: &StoreKey) {
     if let Err(error) = msal.end_record(key, "replaced").await {
         tracing::warn!(target: telemetry::TARGET, session = %key.handle(), code = %error.code(), "earlier session ends later");
-        msal.end_later(key, "replaced");
+        msal.end_later(std::slice::from_ref(key), "replaced");
     }
 }
