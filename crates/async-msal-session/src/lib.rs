@@ -34,6 +34,11 @@
 //! saved by compare-and-set and merged on conflict; a record that is gone is signed out, and nothing brings it back.
 //! Users are found by an index ([`Find`]), not by reading all sessions.
 //!
+//! # Looking after the store
+//!
+//! [`admin`] lists all sessions, ends one, removes what is old, mends what is broken and counts what is there, in pages and
+//! bounded memory, whatever the layout and however many there are.
+//!
 //! # Renewal
 //!
 //! However many requests ask for a token, on however many nodes, one renewal is made. A token due ahead of time is handed out at
@@ -49,6 +54,7 @@
 //! |---|---|---|
 //! | `sqlite` | yes | [`store::SqliteStore`] |
 
+pub mod admin;
 mod adoption;
 pub mod api_client;
 mod background;
@@ -77,11 +83,12 @@ mod user_index;
 
 pub use ::async_msal;
 
+pub use self::admin::SessionSummary;
 pub use self::error::{EarlierFailure, Error};
 pub use self::handle::{AsyncMsal, TokenInfo};
 pub use self::health::Health;
 pub use self::identity::Identity;
-pub use self::msal::{Msal, MsalBuilder, SessionSummary};
+pub use self::msal::{Msal, MsalBuilder};
 pub use self::sealing::Purpose;
 pub use self::session_id::{Handle, SessionId, SessionLayout, StoreKey};
 pub use self::settings::Settings;

@@ -8,8 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_msal::{Clock, ConfidentialClient, Scopes};
-use futures_util::Stream;
-use futures_util::stream::{self, StreamExt as _};
 
 pub use self::builder::MsalBuilder;
 pub(crate) use self::builder::join;
@@ -19,19 +17,14 @@ use crate::endings::Endings;
 use crate::error::Error;
 use crate::handle::AsyncMsal;
 use crate::health::Health;
-use crate::identity::Identity;
-use crate::record::item;
 use crate::renewal::Renewals;
 use crate::sealing::{KeyRing, Purpose, SealError};
 use crate::session::{Loaded, Memo};
-use crate::session_id::{Handle, SessionId, StoreKey};
+use crate::session_id::{SessionId, StoreKey};
 use crate::settings::Settings;
-use crate::store::{Cursor, Operation, SessionStore, StoreGuard};
+use crate::store::{Operation, SessionStore, StoreGuard};
 use crate::turns::Turns;
 use crate::user_index::{self, Find, PersonId};
-
-/// Records of one page of a listing.
-const PAGE: usize = 200;
 
 /// The application: protocol client, session store, settings and the work in flight. One per process; a clone is
 /// another handle to the same.
@@ -60,26 +53,6 @@ impl fmt::Debug for Msal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Msal").field("settings", &self.inner.settings).finish_non_exhaustive()
     }
-}
-
-/// A session as a listing shows it: nothing that could be used to become its user.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct SessionSummary {
-    /// The short name.
-    pub handle: Handle,
-    /// The key of the record, for [`Msal::session_by_key`].
-    pub key: StoreKey,
-    /// Who is signed in.
-    pub identity: Option<Identity>,
-    /// The user's mail.
-    pub mail: Option<String>,
-    /// The user's display name.
-    pub name: Option<String>,
-    /// When the session was last lengthened, unix seconds.
-    pub created: i64,
-    /// When the store forgets it, unix seconds.
-    pub expires_at: Option<i64>,
 }
 
 impl Msal {
@@ -205,41 +178,6 @@ impl Msal {
         };
         let newest = found.into_iter().filter(wanted).max_by_key(age);
         Ok(newest.map(|loaded| AsyncMsal::found(self.clone(), loaded)))
-    }
-
-    /// All live sessions, page by page, in bounded memory. A session may be met twice where the store changes meanwhile.
-    pub fn sessions(&self) -> impl Stream<Item = Result<SessionSummary, Error>> + use<> {
-        let start = (self.clone(), Some(None::<Cursor>));
-        stream::unfold(start, |(msal, cursor)| async move {
-            let page = msal.page(cursor?).await;
-            let next = page.as_ref().ok().and_then(|(_, next)| next.clone()).map(Some);
-            let items = match page {
-                Ok((sessions, _)) => sessions.into_iter().map(Ok).collect(),
-                Err(error) => vec![Err(error)],
-            };
-            Some((stream::iter(items), (msal, next)))
-        })
-        .flatten()
-    }
-
-    async fn page(&self, cursor: Option<Cursor>) -> Result<(Vec<SessionSummary>, Option<Cursor>), Error> {
-        let settings = self.settings();
-        let prefix = format!("{}_", settings.cookie_name());
-        let page = self.store().run(Operation::Scan, |store| store.scan(&prefix, cursor, PAGE)).await?;
-        let sessions = page.records.into_iter().filter_map(|(key, stored)| {
-            let key = StoreKey::parse(settings.layout(), settings.cookie_name(), &key)?;
-            let loaded = self.understand_stored(&key, stored)?;
-            Some(SessionSummary {
-                handle: key.handle(),
-                identity: loaded.person.as_ref().map(|person| person.identity.clone()),
-                mail: loaded.record.text(item::MAIL).map(str::to_owned),
-                name: loaded.record.text(item::NAME).map(str::to_owned),
-                created: loaded.record.created(),
-                expires_at: loaded.stored.expires_at,
-                key,
-            })
-        });
-        Ok((sessions.collect(), page.next))
     }
 
     /// Store, authority and keys: each with since when and why.

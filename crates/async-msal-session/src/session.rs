@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub(crate) use self::reading::{Loaded, Memo};
+pub(crate) use self::reading::{Loaded, Memo, Seen};
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::msal::Msal;
@@ -205,19 +205,34 @@ impl Msal {
         }
     }
 
+    /// Removes a record that nobody has changed since it was read; `false` where somebody has, or it is gone. It is blanked first:
+    /// a store compares when it writes, not when it deletes, and a blank record is brought back by nobody.
+    pub(crate) async fn remove_unchanged(&self, key: &StoreKey, stored: &Stored) -> Result<bool, Error> {
+        let blank = Bytes::from_static(b"{}");
+        let call = self.store().run(Operation::CompareAndSet, |store| {
+            store.compare_and_set(key, &stored.version, blank, Expiry::After(Duration::from_secs(1)))
+        });
+        if !matches!(call.await?, CasOutcome::Saved(_)) {
+            return Ok(false);
+        }
+        self.memo().forget(key).await;
+        self.store().run(Operation::Delete, |store| store.delete(key)).await?;
+        Ok(true)
+    }
+
     /// How long a record may live from now: the idle time, or less where the absolute end comes first.
-    fn time_to_live(&self, identity: Option<&Identity>) -> Duration {
+    pub(crate) fn time_to_live(&self, identity: Option<&Identity>) -> Duration {
         let idle = self.settings().session_idle();
         let Some(identity) = identity else { return idle };
         let left = self.absolute_end(identity).saturating_sub(self.clock().now()).max(1);
         idle.min(Duration::from_secs(left.unsigned_abs()))
     }
 
-    fn absolute_end(&self, identity: &Identity) -> i64 {
+    pub(crate) fn absolute_end(&self, identity: &Identity) -> i64 {
         identity.signed_in_at.saturating_add(seconds(self.settings().session_absolute()))
     }
 
-    fn seal_record(&self, key: &StoreKey, record: &SessionRecord) -> Result<Bytes, Error> {
+    pub(crate) fn seal_record(&self, key: &StoreKey, record: &SessionRecord) -> Result<Bytes, Error> {
         let text = record.to_json();
         if text.len() > record::MAX_RECORD {
             return Err(too_large());
@@ -249,6 +264,6 @@ fn dropped() -> Error {
     Error::SessionEnded
 }
 
-fn seconds(time: Duration) -> i64 {
+pub(crate) fn seconds(time: Duration) -> i64 {
     i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }

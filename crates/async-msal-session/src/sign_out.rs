@@ -67,8 +67,9 @@ impl Msal {
     pub async fn sign_out_everywhere(&self, find: &Find) -> Result<usize, Error> {
         let mut keys: Vec<StoreKey> =
             user_index::lookup(self, find).await?.into_iter().map(|loaded| loaded.key).collect();
-        // Python services that share the records write no index.
-        if self.settings().layout() == SessionLayout::Aiohttp {
+        // Python services that share the records write no index; a session of nobody is in none either.
+        let by_handle = matches!(find, Find::Handle(_)) && keys.is_empty();
+        if by_handle || self.settings().layout() == SessionLayout::Aiohttp {
             let mut sessions = std::pin::pin!(self.sessions());
             while let Some(session) = sessions.try_next().await? {
                 let matches = find.matches(&session.key, session.identity.as_ref(), session.mail.as_deref());

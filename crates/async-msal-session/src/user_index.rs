@@ -171,6 +171,29 @@ pub(crate) async fn remove_entries(msal: &Msal, key: &StoreKey, finds: &[Find]) 
     msal.store().run(Operation::IndexRemove, |store| store.index_remove(&names, key)).await
 }
 
+/// Whether a session is missing under any name it should be found by.
+pub(crate) async fn missing(
+    msal: &Msal,
+    key: &StoreKey,
+    identity: &Identity,
+    record: &SessionRecord,
+) -> Result<bool, StoreError> {
+    for find in entries(key, identity, record) {
+        if !is_under(msal, key, &find).await? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a session is under the present name of `find`.
+pub(crate) async fn is_under(msal: &Msal, key: &StoreKey, find: &Find) -> Result<bool, StoreError> {
+    let Some(name) = names(msal, key.layout(), find).into_iter().next() else { return Ok(false) };
+    let entries =
+        msal.store().run(Operation::IndexLookup, |store| store.index_lookup(&name, MAX_SESSIONS)).await?;
+    Ok(entries.iter().any(|entry| entry.key == *key))
+}
+
 /// The live sessions of `find`, of both layouts: after a change of layout those that nobody used since keep the other.
 pub(crate) async fn lookup(msal: &Msal, find: &Find) -> Result<Vec<Loaded>, Error> {
     let names: Vec<(SessionLayout, IndexKey)> = LAYOUTS

@@ -65,6 +65,34 @@ impl Loaded {
     }
 }
 
+/// What stands under a key.
+#[derive(Debug)]
+pub(crate) enum Seen {
+    /// A session.
+    Live(Loaded),
+    /// A session past its idle or absolute end, which counts as absent.
+    Past(Loaded),
+    /// `{}`.
+    SignedOut,
+    /// Nothing that can be read; the word says why.
+    Unreadable(&'static str),
+}
+
+impl Seen {
+    fn live(self) -> Option<Loaded> {
+        match self {
+            Self::Live(loaded) => Some(loaded),
+            Self::Past(_) | Self::SignedOut | Self::Unreadable(_) => None,
+        }
+    }
+}
+
+/// Why there is no session.
+enum Absence {
+    SignedOut,
+    Unreadable(&'static str),
+}
+
 /// Parsed forms of records that a store gives again and again as the very same bytes. The store alone decides whether a
 /// record is still valid: what it gives is compared by its place in memory, which nothing else can take while the
 /// memo holds it.
@@ -123,17 +151,17 @@ impl Msal {
         let Some(stored) = self.store().run(Operation::Load, |store| store.load_cached(key)).await? else {
             return Ok(None);
         };
-        let loaded = match self.memo().get(key, &stored.value).await {
-            Some(parsed) => self.still_lives(key, stored, parsed),
-            None if self.store().keeps_copies() => match self.parse(key, &stored.value) {
-                Some(parsed) => {
+        let parsed = match self.memo().get(key, &stored.value).await {
+            Some(parsed) => Some(parsed),
+            None => {
+                let parsed = self.parse_or_count(key, &stored.value);
+                if let Some(parsed) = parsed.as_ref().filter(|_| self.store().keeps_copies()) {
                     self.memo().parsed.insert(key.clone(), parsed.clone()).await;
-                    self.still_lives(key, stored, parsed)
                 }
-                None => None,
-            },
-            None => self.understand_stored(key, stored),
+                parsed
+            }
         };
+        let loaded = parsed.and_then(|parsed| self.look_at(key, stored, parsed).live());
         Ok(self.as_known_here(key, loaded).await)
     }
 
@@ -159,41 +187,51 @@ impl Msal {
         Some(loaded)
     }
 
-    /// Opens and reads what was stored; `None` where it counts as absent.
+    /// Opens and reads what was stored; `None` where it counts as absent, which is counted where it cannot be read.
     pub(crate) fn understand_stored(&self, key: &StoreKey, stored: Stored) -> Option<Loaded> {
-        let parsed = self.parse(key, &stored.value)?;
-        self.still_lives(key, stored, parsed)
+        let parsed = self.parse_or_count(key, &stored.value)?;
+        self.look_at(key, stored, parsed).live()
     }
 
-    fn parse(&self, key: &StoreKey, value: &Bytes) -> Option<Parsed> {
-        let (record, former_key) = self.open_record(key, value)?;
+    /// What stands under a key, for whoever looks after the store.
+    pub(crate) fn examine(&self, key: &StoreKey, stored: Stored) -> Seen {
+        match self.parse(key, &stored.value) {
+            Ok(parsed) => self.look_at(key, stored, parsed),
+            Err(Absence::SignedOut) => Seen::SignedOut,
+            Err(Absence::Unreadable(reason)) => Seen::Unreadable(reason),
+        }
+    }
+
+    fn parse(&self, key: &StoreKey, value: &Bytes) -> Result<Parsed, Absence> {
+        let (record, former_key) = match self.read_record(key, value) {
+            (Found::Session(record), former_key) => (record, former_key),
+            (Found::SignedOut, _) => return Err(Absence::SignedOut),
+            (Found::Unreadable(reason), _) => return Err(Absence::Unreadable(reason)),
+        };
         let (cache, person) = understand(self, &record);
-        Some(Parsed { value: value.clone(), record: Arc::new(record), cache, person, former_key })
+        Ok(Parsed { value: value.clone(), record: Arc::new(record), cache, person, former_key })
+    }
+
+    fn parse_or_count(&self, key: &StoreKey, value: &Bytes) -> Option<Parsed> {
+        match self.parse(key, value) {
+            Ok(parsed) => Some(parsed),
+            Err(Absence::SignedOut) => None,
+            Err(Absence::Unreadable(reason)) => {
+                telemetry::count(telemetry::UNREADABLE, "reason", reason);
+                tracing::warn!(target: telemetry::TARGET, session = %key.handle(), reason, "record cannot be read and counts as absent");
+                None
+            }
+        }
     }
 
     /// The clock's part, which no copy answers.
-    fn still_lives(&self, key: &StoreKey, stored: Stored, parsed: Parsed) -> Option<Loaded> {
+    fn look_at(&self, key: &StoreKey, stored: Stored, parsed: Parsed) -> Seen {
         let Parsed { value: _, record, cache, person, former_key } = parsed;
         let now = self.clock().now();
-        if now.saturating_sub(record.created()) > seconds(self.settings().session_idle()) {
-            return None;
-        }
-        if person.as_ref().is_some_and(|person| self.absolute_end(&person.identity) <= now) {
-            return None;
-        }
-        Some(Loaded { key: key.clone(), stored, record, cache, person, former_key })
-    }
-
-    /// Opens a record; what cannot be opened or read counts as absent, and is counted.
-    fn open_record(&self, key: &StoreKey, value: &[u8]) -> Option<(SessionRecord, bool)> {
-        let reason = match self.read_record(key, value) {
-            (Found::Session(record), former) => return Some((record, former)),
-            (Found::SignedOut, _) => return None,
-            (Found::Unreadable(reason), _) => reason,
-        };
-        telemetry::count(telemetry::UNREADABLE, "reason", reason);
-        tracing::warn!(target: telemetry::TARGET, session = %key.handle(), reason, "record cannot be read and counts as absent");
-        None
+        let idle = now.saturating_sub(record.created()) > seconds(self.settings().session_idle());
+        let over = person.as_ref().is_some_and(|person| self.absolute_end(&person.identity) <= now);
+        let loaded = Loaded { key: key.clone(), stored, record, cache, person, former_key };
+        if idle || over { Seen::Past(loaded) } else { Seen::Live(loaded) }
     }
 
     /// What is under a key, whatever it is; `true` beside it when a former key opened it.

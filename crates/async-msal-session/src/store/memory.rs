@@ -338,6 +338,10 @@ impl SessionStore for MemoryStore {
         Ok(Page::new(live.map(|(key, record)| (key.clone(), record.stored.clone())).collect(), next))
     }
 
+    async fn count_hint(&self) -> Result<Option<u64>, StoreError> {
+        Ok(Some(self.tables().0.records.len() as u64))
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         Ok(())
     }

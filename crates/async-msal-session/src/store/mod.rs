@@ -179,6 +179,14 @@ pub trait SessionStore: std::fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`] when the store cannot be asked.
     async fn scan(&self, prefix: &str, cursor: Option<Cursor>, limit: usize) -> Result<Page, StoreError>;
 
+    /// About how many things the store holds, for a progress bar; `None` where that would take a walk through all of them.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be asked.
+    async fn count_hint(&self) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
+
     /// Asks whether the store is there, by the cheapest question it has.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! One binary: sessions on real stores, against the emulator over HTTP.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails by saying so")]
 
+mod admin;
 mod api;
 mod background_jobs;
 mod graph;

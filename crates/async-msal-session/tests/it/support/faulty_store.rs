@@ -101,6 +101,13 @@ impl FaultyStore {
         self.inner.create(&key, value.to_owned().into(), Duration::from_secs(86_400)).await.unwrap();
     }
 
+    /// Writes a record again as it is, as another node would.
+    pub(crate) async fn touch(&self, key: &str) {
+        let key = StoreKey::from_store(key.to_owned());
+        let Stored { value, version, .. } = self.inner.load(&key).await.unwrap().expect("a record");
+        self.inner.compare_and_set(&key, &version, value, Expiry::Keep).await.unwrap();
+    }
+
     async fn pass(&self, operation: &'static str) -> Result<(), StoreError> {
         *self.calls.lock().unwrap().entry(operation).or_default() += 1;
         // As a store behind I/O: others get their turn between any two calls.
@@ -226,6 +233,11 @@ impl SessionStore for FaultyStore {
     async fn scan(&self, prefix: &str, cursor: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
         self.pass("scan").await?;
         self.inner.scan(prefix, cursor, limit).await
+    }
+
+    async fn count_hint(&self) -> Result<Option<u64>, StoreError> {
+        self.pass("count_hint").await?;
+        self.inner.count_hint().await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
