@@ -1,5 +1,6 @@
 //! A clock that tests move, for servers that have no such thing themselves.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
@@ -28,6 +29,9 @@ impl FakeClock {
     #[must_use]
     pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        // A server may run as another user.
+        let open = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(folder.path(), open).expect("the folder's mode");
         let clock = Self(Arc::new(Inner { folder, offset: Mutex::new(0) }));
         clock.write(0);
         clock

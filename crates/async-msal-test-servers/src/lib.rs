@@ -11,17 +11,14 @@
 //! ```
 //!
 //! Functions block and panic where a server does not start: whoever calls them is a test. The servers are Debian's
-//! packages `redis-server` and `libfaketime`, which `scripts/test` installs.
-#![expect(
-    clippy::expect_used,
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test that cannot go on fails by saying so"
-)]
+//! packages `redis-server`, `postgresql` and `libfaketime`, which `scripts/test` installs.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails by saying so")]
 
 mod clock;
+mod postgres;
 mod process;
 mod redis;
 
 pub use self::clock::FakeClock;
+pub use self::postgres::{PostgresServer, PostgresServerBuilder};
 pub use self::redis::{RedisServer, RedisServerBuilder};

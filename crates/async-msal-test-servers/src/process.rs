@@ -35,6 +35,10 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn kill9(&mut self) {
         let _already_dead = self.child.kill();
         let _code = self.child.wait();

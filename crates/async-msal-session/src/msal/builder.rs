@@ -304,8 +304,26 @@ fn open_store(settings: &Settings, ca_pem: Option<&[u8]>) -> Result<Arc<dyn Sess
         StoreUrl::Memory => Ok(Arc::new(MemoryStore::new())),
         StoreUrl::Sqlite(path) => open_sqlite(path),
         StoreUrl::Redis(address) => open_redis(address, settings, ca_pem),
-        StoreUrl::Postgres(_) => Err(not_in_this_build("PostgreSQL (feature `postgres`)")),
+        StoreUrl::Postgres(address) => open_postgres(address, settings),
     }
+}
+
+#[cfg(feature = "postgres")]
+fn open_postgres(
+    address: &StoreAddress,
+    settings: &Settings,
+) -> Result<Arc<dyn SessionStore>, SettingsError> {
+    crate::store::PostgresStore::open_lazy(address.expose_secret(), settings.store_timeout)
+        .map(|store| Arc::new(store) as Arc<dyn SessionStore>)
+        .map_err(|error| SettingsError::invalid(name::STORE_URL, error.to_string()))
+}
+
+#[cfg(not(feature = "postgres"))]
+fn open_postgres(
+    _address: &StoreAddress,
+    _settings: &Settings,
+) -> Result<Arc<dyn SessionStore>, SettingsError> {
+    Err(not_in_this_build("PostgreSQL (feature `postgres`)"))
 }
 
 #[cfg(feature = "sqlite")]
@@ -344,6 +362,7 @@ fn open_redis(
     Err(not_in_this_build("Redis (feature `redis`)"))
 }
 
+#[cfg(not(all(feature = "sqlite", feature = "postgres", feature = "redis")))]
 fn not_in_this_build(what: &str) -> SettingsError {
     let reason = format!("this build has no {what}");
     SettingsError::new(vec![SettingsProblem::Unsupported { name: name::STORE_URL.to_owned(), reason }])

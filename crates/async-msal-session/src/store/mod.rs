@@ -7,8 +7,12 @@
 pub mod contract;
 mod guard;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod types;
@@ -22,6 +26,8 @@ use crate::session_id::StoreKey;
 
 pub(crate) use self::guard::{Operation, StoreGuard};
 pub use self::memory::MemoryStore;
+#[cfg(feature = "postgres")]
+pub use self::postgres::PostgresStore;
 #[cfg(feature = "redis")]
 pub use self::redis::{RedisOptions, RedisStore};
 #[cfg(feature = "sqlite")]

@@ -60,7 +60,7 @@ impl Version {
         Self(Bytes::copy_from_slice(&number.to_be_bytes()))
     }
 
-    #[cfg(feature = "sqlite")]
+    #[cfg(any(feature = "sqlite", feature = "postgres"))]
     pub(crate) fn to_number(&self) -> Option<i64> {
         Some(i64::from_be_bytes(self.0.as_ref().try_into().ok()?))
     }

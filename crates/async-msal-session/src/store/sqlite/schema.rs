@@ -8,7 +8,7 @@ use sqlx::sqlite::{
 };
 use sqlx::{Connection, SqliteConnection};
 
-use super::{StoreError, failed};
+use super::{SqliteStore, StoreError};
 
 /// The schema this build reads and writes (`PRAGMA user_version`).
 const VERSION: i64 = 1;
@@ -89,26 +89,6 @@ async fn bring_up(options: &SqliteConnectOptions) -> Result<(), StoreError> {
     connection.close().await.map_err(failed)
 }
 
-/// Removes what has expired, at most `limit` rows of each table.
-pub(super) async fn sweep(pool: &SqlitePool, now: i64, limit: i64) -> Result<u64, sqlx::Error> {
-    /// A released lease keeps its row this long, so that its fence goes on growing.
-    const LEASE_MEMORY: i64 = 3600;
-    let statements: [(&'static str, i64); 4] = [
-        ("DELETE FROM session WHERE key IN (SELECT key FROM session WHERE expires_at <= ?1 LIMIT ?2)", now),
-        ("DELETE FROM mark WHERE name IN (SELECT name FROM mark WHERE expires_at <= ?1 LIMIT ?2)", now),
-        (
-            "DELETE FROM user_index WHERE (name, key) IN \
-             (SELECT name, key FROM user_index WHERE expires_at <= ?1 LIMIT ?2)",
-            now,
-        ),
-        (
-            "DELETE FROM lease WHERE key IN (SELECT key FROM lease WHERE expires_at <= ?1 LIMIT ?2)",
-            now.saturating_sub(LEASE_MEMORY),
-        ),
-    ];
-    let mut removed = 0;
-    for (statement, before) in statements {
-        removed += sqlx::query(statement).bind(before).bind(limit).execute(pool).await?.rows_affected();
-    }
-    Ok(removed)
+fn failed(error: sqlx::Error) -> StoreError {
+    super::failed::<SqliteStore>(error)
 }

@@ -1,8 +1,12 @@
+use std::time::{Duration, Instant};
+
 use async_msal::ManualClock;
+use bytes::Bytes;
 
 use super::*;
-use crate::session_id::{SessionId, SessionLayout};
+use crate::session_id::{SessionId, SessionLayout, StoreKey};
 use crate::store::contract::{self, Bench};
+use crate::store::{IndexKey, SessionStore};
 
 fn key() -> StoreKey {
     StoreKey::new(SessionLayout::Sealed, "c", &SessionId::parse(&"1".repeat(32)).unwrap())
@@ -72,4 +76,67 @@ async fn a_folder_that_appears_later_repairs_the_store_without_a_restart() {
     assert!(store.ping().await.is_err());
     std::fs::create_dir(&later).unwrap();
     store.ping().await.unwrap();
+}
+
+/// Fills a store as a hundred thousand sign-ins do, and returns the pool.
+async fn hundred_thousand(store: &SqliteStore) -> &SqlitePool {
+    let pool = store.pool().await.unwrap();
+    let numbers = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100000)";
+    for insert in [
+        "INSERT INTO session SELECT 'c_' || lower(hex(randomblob(32))), randomblob(2000), 1, 9e9 FROM n",
+        "INSERT INTO user_index SELECT 'n' || i, 'c_' || i, i, 9e9 FROM n",
+    ] {
+        let statement = sqlx::AssertSqlSafe(insert.replacen("SELECT", &format!("{numbers} SELECT"), 1));
+        sqlx::query(statement).execute(pool).await.unwrap();
+    }
+    pool
+}
+
+#[tokio::test]
+async fn among_a_hundred_thousand_records_every_step_goes_by_an_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open_lazy(folder.path().join("s.db"));
+    let pool = hundred_thousand(&store).await;
+    let statements = SqliteStore::STATEMENTS;
+    let [sessions, marks, index, leases] = statements.sweep;
+    for statement in [
+        statements.load,
+        statements.load_many,
+        statements.compare_and_set,
+        statements.delete,
+        statements.index_remove,
+        statements.index_lookup,
+        statements.extend_lease,
+        statements.load_once,
+        statements.scan,
+        sessions,
+        marks,
+        index,
+        leases,
+    ] {
+        let explained = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+        let rows = sqlx::query(explained).fetch_all(pool).await.unwrap();
+        for row in rows {
+            let step: String = sqlx::Row::get(&row, 3);
+            assert!(!step.starts_with("SCAN ") || step.contains("json_each"), "{statement}: {step}");
+        }
+    }
+
+    let started = Instant::now();
+    for number in 1..=100 {
+        let name = IndexKey::new(format!("n{}", number * 1000));
+        assert_eq!(store.index_lookup(&name, 9).await.unwrap().len(), 1);
+    }
+    assert!(started.elapsed() < Duration::from_secs(1), "100 look-ups: {:?}", started.elapsed());
+
+    let (mut met, mut cursor) = (0, None);
+    loop {
+        let page = store.scan("c_", cursor, 1000).await.unwrap();
+        met += page.records.len();
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(met, 100_000);
 }
