@@ -111,7 +111,8 @@ impl AsyncMsal {
             return self.set_own(item::PROFILE_DUE, Some((self.msal().clock().now() + NEXT_TRY).into()));
         };
         let manager = manager.as_ref();
-        let text = |text: Option<&String>| text.map(|text| text.as_str().into());
+        // Empty rather than left out: aiohttp_msal's `session_clean` deletes a record that lacks one of them.
+        let text = |text: Option<&String>| Some(text.map_or("", String::as_str).into());
         self.set_own(item::MANAGER_MAIL, text(manager.and_then(|manager| manager.mail.as_ref())));
         self.set_own(item::MANAGER_NAME, text(manager.and_then(|manager| manager.display_name.as_ref())));
         self.set_own(item::PROFILE_DUE, None);

@@ -95,9 +95,11 @@ fn new_record(
     set(item::TOKEN_CACHE, cache.to_json().into());
     set(item::IDENTITY, identity.to_value());
     set(item::MAIL, mail(claims).into());
-    if let Some(name) = claims.name.as_deref().filter(|name| !name.trim().is_empty()) {
-        set(item::NAME, name.into());
-    }
+    let name = claims.name.as_deref().filter(|name| !name.trim().is_empty());
+    // All four are there, whatever Graph says: aiohttp_msal's `session_clean` deletes a record that lacks one of them.
+    set(item::NAME, name.unwrap_or_default().into());
+    set(item::MANAGER_MAIL, "".into());
+    set(item::MANAGER_NAME, "".into());
     record
 }
 
