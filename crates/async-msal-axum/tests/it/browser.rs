@@ -65,6 +65,12 @@ impl Browser {
         Self { application, http, cookies: BTreeMap::new() }
     }
 
+    /// Another service of the same site: it gets the same cookies.
+    pub(crate) fn go_to(&mut self, application: SocketAddr) -> &mut Self {
+        self.application = application;
+        self
+    }
+
     /// The address bar: a navigation.
     pub(crate) async fn get(&mut self, path: &str) -> Answer {
         let request = self.navigation(Method::GET, path).header("sec-fetch-site", "none");

@@ -14,6 +14,7 @@ mod logout;
 mod loops;
 mod mounting;
 mod own_routes;
+mod python;
 mod return_address;
 mod secrets_in_logs;
 mod shutdown;

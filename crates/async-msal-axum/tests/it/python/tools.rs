@@ -1,0 +1,97 @@
+//! The Python package's tools among our keys, and our listing among other applications'.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_msal_axum::async_msal_session::Find;
+use async_msal_emulator::{Endpoint, Fault, FaultRule};
+use futures_util::{StreamExt as _, pin_mut};
+
+use super::beside_both_releases;
+use super::world::{COOKIE, Who, World, until};
+use crate::app::ADA;
+
+beside_both_releases! {
+    the_tools_of_python_touch_none_of_our_keys,
+    records_of_an_application_whose_name_begins_with_ours_are_none_of_ours,
+}
+
+async fn the_tools_of_python_touch_none_of_our_keys(world: World) {
+    let mut browsers = Vec::new();
+    for person in world.emulator.users() {
+        browsers.push(world.signed_in_on_rust(&person.username).await);
+    }
+    let records: Vec<String> = browsers.iter().map(|browser| world.key(browser)).collect();
+    // A renewal under way holds a lease.
+    world.expire_tokens(&records[0]);
+    let slow = Fault::delay(Duration::from_millis(1_500));
+    world.emulator.admin().fail_next(FaultRule::new(Endpoint::Token, slow)).expect("room for a fault");
+    let mut asking = browsers[0].clone();
+    world.on_rust(&mut asking);
+    let asked = tokio::spawn(async move { asking.fetch("/token").await });
+    until("the renewal is under way", || world.refreshes() == 1).await;
+
+    let before = contents(&world);
+    for kind in ["lease", "user", "mail", "used"] {
+        let prefix = format!("async-msal:{kind}:");
+        assert!(before.keys().any(|key| key.starts_with(&prefix)), "{kind}: {:?}", before.keys());
+    }
+    let mut browser = world.browser();
+    world.on_python(&mut browser);
+    let mut met: Vec<String> =
+        serde_json::from_value(browser.get("/tools/iterate").await.json()).expect("a list of keys");
+    met.sort();
+    let mut expected = records.clone();
+    expected.sort();
+    assert_eq!(met, expected, "session_iter meets the records and nothing else");
+    for tool in ["/tools/clean", "/tools/invalid"] {
+        let answer = browser.get(tool).await;
+        assert_eq!(answer.status, 200, "{}", answer.body);
+    }
+    assert!(!asked.is_finished(), "the renewal is still under way");
+    let after = contents(&world);
+    let touched = |key: &&String| after.get(*key) != before.get(*key);
+    assert_eq!(before.keys().chain(after.keys()).filter(touched).collect::<Vec<_>>(), [""; 0]);
+    assert_eq!(asked.await.expect("an answer").status, 200);
+}
+
+/// Every key with its content. A lease is extended while it is held, so times to live are left out.
+fn contents(world: &World) -> BTreeMap<String, String> {
+    let dump = |key: String| {
+        let text = world.redis.cli(&["--no-raw", "DUMP", &key]);
+        (key, text)
+    };
+    world.keys().into_iter().map(dump).collect()
+}
+
+async fn records_of_an_application_whose_name_begins_with_ours_are_none_of_ours(world: World) {
+    let mut browser = world.signed_in_on_rust(ADA).await;
+    let key = world.key(&browser);
+    let record = world.text(&key).expect("a record");
+    let id = key.strip_prefix(&format!("{COOKIE}_")).expect("an id");
+    let others = [
+        format!("{COOKIE}_2_{id}"),
+        format!("{COOKIE}2_{id}"),
+        format!("{COOKIE}_{}", id.to_uppercase()),
+        format!("{COOKIE}_{}", &id[1..]),
+        format!("{COOKIE}_{id}0"),
+    ];
+    let other_user = record.replace(ADA, "ben@other.example");
+    for other in &others {
+        if *other != key {
+            assert_eq!(world.redis.cli(&["SET", other, &other_user, "EX", "1000"]), "OK");
+        }
+    }
+    // Not even a text.
+    assert_eq!(world.redis.cli(&["RPUSH", &format!("{COOKIE}_list"), "x"]), "1");
+    let sessions = world.msal.sessions();
+    pin_mut!(sessions);
+    let mut met = Vec::new();
+    while let Some(session) = sessions.next().await {
+        met.push(session.expect("a session").key.as_str().to_owned());
+    }
+    assert_eq!(met, [key]);
+    let found = world.msal.for_user(&Find::mail("ben@other.example")).await.expect("an answer");
+    assert!(found.is_none());
+    assert_eq!(world.rust_says(&mut browser).await, Who::user(ADA, "Ada Marsh"));
+}
