@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_msal_emulator::{Emulator, Policy};
 use async_msal_session::async_msal::AuthResponse;
 use async_msal_session::{Msal, SessionId, SignInHooks, SignInOutcome, SignInRequest};
+use async_msal_test_servers::RedisServer;
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 
@@ -32,6 +33,8 @@ pub(crate) struct Fleet {
 pub(crate) enum Backend {
     /// One file.
     Sqlite(tempfile::TempDir),
+    /// One server.
+    Redis(RedisServer),
 }
 
 impl Backend {
@@ -39,9 +42,14 @@ impl Backend {
         Self::Sqlite(tempfile::tempdir().unwrap())
     }
 
+    pub(crate) fn redis() -> Self {
+        Self::Redis(RedisServer::start())
+    }
+
     fn address(&self) -> String {
         match self {
             Self::Sqlite(folder) => format!("sqlite:{}", folder.path().join("sessions.db").display()),
+            Self::Redis(server) => server.url(),
         }
     }
 }

@@ -158,3 +158,4 @@ macro_rules! on {
 }
 
 on!(sqlite, Backend::sqlite());
+on!(redis, Backend::redis());

@@ -74,3 +74,4 @@ macro_rules! on {
 }
 
 on!(sqlite, Backend::sqlite());
+on!(redis, Backend::redis());

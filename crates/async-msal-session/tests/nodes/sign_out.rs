@@ -33,3 +33,4 @@ macro_rules! on {
 }
 
 on!(sqlite, Backend::sqlite());
+on!(redis, Backend::redis());
