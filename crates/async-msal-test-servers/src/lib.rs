@@ -18,7 +18,12 @@ mod clock;
 mod postgres;
 mod process;
 mod redis;
+mod redis_cluster;
+mod sentinel;
+mod tls;
 
 pub use self::clock::FakeClock;
 pub use self::postgres::{PostgresServer, PostgresServerBuilder};
 pub use self::redis::{RedisServer, RedisServerBuilder};
+pub use self::redis_cluster::RedisCluster;
+pub use self::sentinel::Sentinel;

@@ -8,12 +8,14 @@ use std::time::Duration;
 
 use crate::clock::FakeClock;
 use crate::process::{Process, free_port, until};
+use crate::tls::TlsFiles;
 
 /// A `redis-server` of its own.
 #[derive(Debug)]
 pub struct RedisServer {
     builder: RedisServerBuilder,
     folder: tempfile::TempDir,
+    tls: Option<TlsFiles>,
     port: u16,
     process: Process,
 }
@@ -25,6 +27,7 @@ pub struct RedisServerBuilder {
     arguments: Vec<String>,
     user: Option<(String, String)>,
     clock: Option<FakeClock>,
+    tls: bool,
 }
 
 impl RedisServerBuilder {
@@ -47,6 +50,12 @@ impl RedisServerBuilder {
     pub fn password(mut self, password: &str) -> Self {
         self.arguments.extend(["--requirepass", password].map(str::to_owned));
         self.user = Some((String::new(), password.to_owned()));
+        self
+    }
+
+    /// Speaks TLS only, with a certificate of an authority made for it ([`RedisServer::ca_pem`]).
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
         self
     }
 
@@ -74,12 +83,13 @@ impl RedisServerBuilder {
     #[must_use]
     pub fn start_without_waiting(self) -> RedisServer {
         let folder = tempfile::tempdir().expect("a temporary folder");
+        let tls = self.tls.then(|| TlsFiles::make(folder.path()));
         for _ in 0..20 {
             let port = free_port();
-            let mut process = spawn(&self, folder.path(), port);
+            let mut process = spawn(&self, folder.path(), port, tls.as_ref());
             until("redis-server listens", || !process.is_running() || connect(port).is_some());
             if process.is_running() {
-                return RedisServer { builder: self, folder, port, process };
+                return RedisServer { builder: self, folder, tls, port, process };
             }
         }
         let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
@@ -113,7 +123,17 @@ impl RedisServer {
     pub fn url(&self) -> String {
         let user = self.builder.user.as_ref();
         let user = user.map(|(name, password)| format!("{name}:{password}@")).unwrap_or_default();
-        format!("redis://{user}127.0.0.1:{}", self.port)
+        let scheme = if self.tls.is_some() { "rediss" } else { "redis" };
+        format!("{scheme}://{user}127.0.0.1:{}", self.port)
+    }
+
+    /// The authority of its certificate.
+    ///
+    /// # Panics
+    /// Where it was not started with TLS.
+    #[must_use]
+    pub fn ca_pem(&self) -> &str {
+        &self.tls.as_ref().expect("started with tls()").ca_pem
     }
 
     /// The folder it keeps its files in.
@@ -147,7 +167,7 @@ impl RedisServer {
     /// Starts it again on the same port and does not wait.
     pub fn restart_without_waiting(&mut self) {
         self.process.kill9();
-        self.process = spawn(&self.builder, self.folder.path(), self.port);
+        self.process = spawn(&self.builder, self.folder.path(), self.port, self.tls.as_ref());
     }
 
     /// Stops its execution: connections stay open and nothing answers (SIGSTOP).
@@ -180,6 +200,9 @@ impl RedisServer {
             }
             command.env("REDISCLI_AUTH", password);
         }
+        if self.tls.is_some() {
+            command.args(["--tls", "--insecure"]);
+        }
         let output = command.args(arguments).output().expect("redis-cli");
         assert!(output.status.success(), "redis-cli: {output:?}");
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
@@ -188,14 +211,21 @@ impl RedisServer {
     /// Waits until it takes commands: a server that wants a password says so and does.
     fn wait_until_it_answers(&self) {
         until("redis-server answers", || {
-            ask(self.port).is_some_and(|answer| answer.starts_with("+PONG") || answer.starts_with("-NOAUTH"))
+            self.tls.is_some()
+                || ask(self.port)
+                    .is_some_and(|answer| answer.starts_with("+PONG") || answer.starts_with("-NOAUTH"))
         });
     }
 }
 
-fn spawn(builder: &RedisServerBuilder, folder: &Path, port: u16) -> Process {
+fn spawn(builder: &RedisServerBuilder, folder: &Path, port: u16, tls: Option<&TlsFiles>) -> Process {
     Process::start("redis-server", |command| {
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
+        let port = port.to_string();
+        match tls {
+            None => command.args(["--port", &port]),
+            Some(files) => command.args(["--port", "0", "--tls-port", &port]).args(files.arguments()),
+        };
+        command.args(["--bind", "127.0.0.1", "--save", ""]);
         command.arg("--dir").arg(folder).arg("--logfile").arg(folder.join("log"));
         command.args(&builder.arguments);
         if let Some(clock) = &builder.clock {

@@ -1,21 +1,81 @@
-//! The Redis store against a real server.
+//! The Redis store against real servers: one, one with TLS, one with an ACL, a Cluster, and one that Sentinels watch.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use async_msal::SystemRandom;
 use async_msal_session::store::contract::{self, Bench};
-use async_msal_session::store::{RedisOptions, RedisStore, SessionStore as _};
-use async_msal_test_servers::{FakeClock, RedisServer};
+use async_msal_session::store::{RedisOptions, RedisStore, SessionStore, StoreError};
+use async_msal_session::{SessionId, SessionLayout, StoreKey};
+use async_msal_test_servers::{FakeClock, RedisCluster, RedisServer, Sentinel};
+
+const DOCUMENT: &str = include_str!("../../../../docs/redis.md");
+
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
 
 pub(crate) fn open(url: &str) -> RedisStore {
     RedisStore::open_lazy(&RedisOptions::new(url)).unwrap()
+}
+
+pub(crate) fn new_key() -> StoreKey {
+    StoreKey::new(SessionLayout::Sealed, "contract", &SessionId::generate(&SystemRandom::default()).unwrap())
+}
+
+/// Asks until the store answers; panics when it has not within `limit`.
+pub(crate) async fn recovers_within(limit: Duration, store: &dyn SessionStore) -> Duration {
+    let started = Instant::now();
+    loop {
+        let answer = store.create(&new_key(), "x".into(), HOUR).await;
+        if answer.is_ok() {
+            return started.elapsed();
+        }
+        assert!(started.elapsed() < limit, "no recovery within {limit:?}: {answer:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn keeps_the_contract(store: RedisStore, clock: FakeClock) {
+    contract::run(&Bench::new(Arc::new(store), move |by| clock.advance(by))).await;
 }
 
 #[tokio::test]
 async fn the_redis_store_keeps_the_contract() {
     let clock = FakeClock::new();
     let server = RedisServer::builder().with_clock(&clock).start();
-    let store = open(&server.url());
-    contract::run(&Bench::new(Arc::new(store), move |by| clock.advance(by))).await;
+    keeps_the_contract(open(&server.url()), clock).await;
+}
+
+#[tokio::test]
+async fn a_cluster_keeps_the_contract() {
+    let clock = FakeClock::new();
+    let cluster = RedisCluster::with_clock(&clock);
+    keeps_the_contract(open(&cluster.url()), clock).await;
+}
+
+#[tokio::test]
+async fn the_documented_commands_and_keys_suffice() {
+    let clock = FakeClock::new();
+    let rules = DOCUMENT.lines().find_map(|line| line.strip_prefix("ACL SETUSER app on >PASSWORD ")).unwrap();
+    // The suite names its index after itself.
+    let rules = format!("{} ~contract:*", rules.replace("__Host-async_msal", "contract"));
+    let server = RedisServer::builder().acl_user("app", "s3cret", &rules).with_clock(&clock).start();
+    keeps_the_contract(open(&server.url()), clock).await;
+}
+
+#[tokio::test]
+async fn the_older_protocol_will_do() {
+    let clock = FakeClock::new();
+    let server = RedisServer::builder().with_clock(&clock).start();
+    keeps_the_contract(open(&format!("{}?protocol=resp2", server.url())), clock).await;
+}
+
+#[tokio::test]
+async fn tls_is_checked_against_the_authority_given() {
+    let server = RedisServer::builder().tls().password("s3cret").start();
+    let options = RedisOptions::new(server.url().as_str());
+    let untrusted = RedisStore::open_lazy(&options).unwrap().ping().await;
+    assert!(matches!(untrusted, Err(StoreError::Unavailable { .. })), "{untrusted:?}");
+    RedisStore::open_lazy(&options.ca_certificate_pem(server.ca_pem())).unwrap().ping().await.unwrap();
 }
 
 #[tokio::test]
@@ -29,4 +89,65 @@ async fn nothing_is_connected_before_the_first_call() {
     // The second INFO came by a connection of its own.
     assert_eq!(connections(&server.cli(&["INFO", "stats"])), connections(&before).map(|n| n + 1));
     store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_scan_of_a_cluster_meets_the_records_of_every_master() {
+    let cluster = RedisCluster::start();
+    let store = open(&cluster.url());
+    let mut wanted = std::collections::BTreeSet::new();
+    for _ in 0..100 {
+        let key = new_key();
+        store.create(&key, "x".into(), HOUR).await.unwrap();
+        wanted.insert(key.as_str().to_owned());
+    }
+    for node in cluster.nodes() {
+        assert_ne!(node.cli(&["DBSIZE"]), "0", "every master has some");
+    }
+    let (mut met, mut cursor) = (std::collections::BTreeSet::new(), None);
+    loop {
+        let page = store.scan("contract_", cursor, 10).await.unwrap();
+        met.extend(page.records.into_iter().map(|(key, _)| key));
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(met, wanted);
+}
+
+#[tokio::test]
+async fn a_slot_that_moves_is_followed() {
+    let cluster = RedisCluster::start();
+    let store = open(&cluster.url());
+    let key = new_key();
+    store.create(&key, "x".into(), HOUR).await.unwrap();
+    let slot = cluster.nodes()[0].cli(&["CLUSTER", "KEYSLOT", key.as_str()]);
+    let owner = (cluster.nodes().iter()).position(|node| node.cli(&["DBSIZE"]) == "1").unwrap();
+    let target = (owner + 1) % 3;
+    let ids: Vec<String> = cluster.nodes().iter().map(|node| node.cli(&["CLUSTER", "MYID"])).collect();
+    let (from, to) = (&cluster.nodes()[owner], &cluster.nodes()[target]);
+    assert_eq!(to.cli(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &ids[owner]]), "OK");
+    assert_eq!(from.cli(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &ids[target]]), "OK");
+    let port = to.port().to_string();
+    assert_eq!(from.cli(&["MIGRATE", "127.0.0.1", &port, key.as_str(), "0", "5000"]), "OK");
+    // ASK: the slot is still the old owner's, the key is not.
+    assert!(store.load(&key).await.unwrap().is_some());
+    for node in [to, from] {
+        assert_eq!(node.cli(&["CLUSTER", "SETSLOT", &slot, "NODE", &ids[target]]), "OK");
+    }
+    // MOVED.
+    assert!(store.load(&key).await.unwrap().is_some());
+    assert!(store.delete(&key).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_fail_over_that_sentinels_decide_is_followed_within_five_seconds() {
+    let mut sentinel = Sentinel::start();
+    let store = open(&sentinel.url());
+    store.create(&new_key(), "x".into(), HOUR).await.unwrap();
+    let before = sentinel.primary_port();
+    sentinel.server_mut(0).kill9();
+    let took = recovers_within(Duration::from_secs(5), &store).await;
+    assert_ne!(sentinel.primary_port(), before, "after {took:?}");
 }

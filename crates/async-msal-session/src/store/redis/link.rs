@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
-use redis::aio::{ConnectionLike, MultiplexedConnection};
-use redis::{Cmd, ErrorKind, Pipeline, PushInfo, PushKind, RedisError, RedisFuture, RedisResult, Value};
+use redis::{ErrorKind, PushInfo, PushKind, RedisError, RedisResult};
 
+use super::connection::Connection;
 use super::dial::Dial;
 use super::failure::wants_another_connection;
 
@@ -26,37 +26,6 @@ const PART: f64 = 0.95;
 pub(super) struct Live {
     connection: Connection,
     broken: Arc<AtomicBool>,
-}
-
-/// To one server, or to all masters of a Cluster.
-#[derive(Clone)]
-pub(super) enum Connection {
-    One(MultiplexedConnection),
-}
-
-impl ConnectionLike for Connection {
-    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        match self {
-            Self::One(one) => one.req_packed_command(cmd),
-        }
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        pipeline: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        match self {
-            Self::One(one) => one.req_packed_commands(pipeline, offset, count),
-        }
-    }
-
-    fn get_db(&self) -> i64 {
-        match self {
-            Self::One(one) => one.get_db(),
-        }
-    }
 }
 
 /// Whether doing it twice is doing it once.
@@ -101,7 +70,7 @@ impl Link {
                 .await
                 .unwrap_or_else(|_| Err(too_late()));
             let Err(error) = answer else { return answer };
-            if !wants_another_connection(&error) {
+            if !wants_another_connection(&error) || !live.connection.is_worn_out_by(&error) {
                 return Err(error);
             }
             live.broken.store(true, Ordering::Relaxed);

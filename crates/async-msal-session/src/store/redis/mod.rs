@@ -5,10 +5,12 @@
 //! Every key has a time to live, and every command touches keys of one Cluster slot.
 
 mod address;
+mod connection;
 mod dial;
 mod failure;
 mod link;
 mod options;
+mod scan;
 mod script;
 mod tls;
 
@@ -18,7 +20,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::try_join_all;
-use redis::{Pipeline, RedisResult, Value};
+use redis::{RedisResult, Value};
 
 use self::dial::Dial;
 use self::failure::failed;
@@ -73,37 +75,30 @@ impl RedisStore {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let mut pipeline = Pipeline::with_capacity(keys.len() * 2);
-        pipeline.ignore_errors();
-        for key in keys {
-            pipeline.cmd("GET").arg(key).cmd("PTTL").arg(key);
-        }
-        let pipeline = &pipeline;
-        let answers: Vec<Value> = self
+        let answers = self
             .link
-            .ask(Repeat::Safe, |mut connection| async move { pipeline.query_async(&mut connection).await })
+            .ask(Repeat::Safe, |connection| connection.read(keys))
             .await
             .map_err(|error| failed(&error))?;
         let now = unix_milliseconds();
-        (answers.chunks(2))
-            .map(|pair| stored(pair, now))
+        (answers.into_iter())
+            .map(|(value, left)| stored(value, left, now))
             .collect::<RedisResult<_>>()
             .map_err(|error| failed(&error))
     }
 }
 
 /// A record from GET and PTTL. A key that vanished, or is something else than a text, is no record.
-fn stored(answers: &[Value], now: i64) -> RedisResult<Option<Stored>> {
-    let [value, left] = answers else { return Err(unexpected("half an answer")) };
+fn stored(value: Value, left: Value, now: i64) -> RedisResult<Option<Stored>> {
     let value = match value {
-        Value::BulkString(bytes) => Bytes::copy_from_slice(bytes),
+        Value::BulkString(bytes) => Bytes::from(bytes),
         Value::Nil => return Ok(None),
         Value::ServerError(error) if error.code() == "WRONGTYPE" => return Ok(None),
-        Value::ServerError(error) => return Err(error.clone().into()),
+        Value::ServerError(error) => return Err(error.into()),
         _ => return Err(unexpected("no text under a record's key")),
     };
     let expires_at = match left {
-        Value::Int(left @ 0..) => Some((now + left).div_euclid(1000)),
+        Value::Int(left @ 0..) => Some(now.saturating_add(left).div_euclid(1000)),
         _ => None,
     };
     Ok(Some(Stored::new(value.clone(), Version::new(value), expires_at)))
@@ -263,24 +258,19 @@ impl SessionStore for RedisStore {
     }
 
     async fn scan(&self, prefix: &str, cursor: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
-        let from = cursor.as_ref().map_or("0", Cursor::as_str);
-        let mut command = redis::cmd("SCAN");
-        command
-            .arg(from)
-            .arg("MATCH")
-            .arg(pattern(prefix))
-            .arg("COUNT")
-            .arg(limit.max(1))
-            .arg("TYPE")
-            .arg("string");
-        let (next, keys): (String, Vec<String>) = self.command(Repeat::Safe, &command).await?;
+        let (pattern, limit) = (scan::pattern(prefix), limit.max(1));
+        let (keys, next) = self
+            .link
+            .ask(Repeat::Safe, |connection| scan::page(connection, &pattern, cursor.as_ref(), limit))
+            .await
+            .map_err(|error| failed(&error))?;
         let is_hex = |key: &&str| key[prefix.len()..].bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         let keys: Vec<&str> = keys.iter().map(String::as_str).filter(is_hex).collect();
         let records = self.read(&keys).await?;
         let records = (keys.iter().zip(records))
             .filter_map(|(key, stored)| Some(((*key).to_owned(), stored?)))
             .collect();
-        Ok(Page::new(records, (next != "0").then(|| Cursor::new(next))))
+        Ok(Page::new(records, next))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -312,17 +302,4 @@ impl RedisStore {
             .await
             .map_err(|error| failed(&error))
     }
-}
-
-/// Keys that begin with `prefix` and a hexadecimal digit, in the server's glob language.
-fn pattern(prefix: &str) -> String {
-    let mut pattern = String::with_capacity(prefix.len() + 16);
-    for character in prefix.chars() {
-        if matches!(character, '*' | '?' | '[' | ']' | '\\' | '^' | '-') {
-            pattern.push('\\');
-        }
-        pattern.push(character);
-    }
-    pattern.push_str("[0-9a-f]*");
-    pattern
 }
