@@ -79,6 +79,7 @@ pub mod sign_out;
 pub mod store;
 pub mod telemetry;
 mod turns;
+mod unindexed;
 mod user_index;
 
 pub use ::async_msal;

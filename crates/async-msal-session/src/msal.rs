@@ -24,6 +24,7 @@ use crate::session_id::{SessionId, StoreKey};
 use crate::settings::Settings;
 use crate::store::{Operation, SessionStore, StoreGuard};
 use crate::turns::Turns;
+use crate::unindexed::Walks;
 use crate::user_index::{self, Find, PersonId};
 
 /// The application: protocol client, session store, settings and the work in flight. One per process; a clone is
@@ -45,6 +46,7 @@ struct Inner {
     renewals: Renewals,
     turns: Turns,
     memo: Memo,
+    walks: Walks,
     endings: Endings,
     background: Background,
 }
@@ -161,12 +163,21 @@ impl Msal {
         .await
     }
 
+    /// The live sessions of `find`; where there is none, those of other services too.
+    pub(crate) async fn find(&self, find: &Find) -> Result<Vec<Loaded>, Error> {
+        let found = user_index::lookup(self, find).await?;
+        if found.is_empty() && self.refresh_index().await? {
+            return user_index::lookup(self, find).await;
+        }
+        Ok(found)
+    }
+
     async fn newest(
         &self,
         find: &Find,
         wanted: impl Fn(&Loaded) -> bool,
     ) -> Result<Option<AsyncMsal>, Error> {
-        let found = user_index::lookup(self, find).await?;
+        let found = self.find(find).await?;
         let identities = found.iter().filter_map(|loaded| loaded.person.as_ref());
         let people: BTreeSet<PersonId> = identities.map(|person| PersonId::of(&person.identity)).collect();
         if people.len() > 1 {
@@ -253,6 +264,10 @@ impl Msal {
 
     pub(crate) fn endings(&self) -> &Endings {
         &self.inner.endings
+    }
+
+    pub(crate) fn walks(&self) -> &Walks {
+        &self.inner.walks
     }
 
     pub(crate) fn background(&self) -> &Background {

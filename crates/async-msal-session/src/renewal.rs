@@ -14,7 +14,7 @@ use async_msal::{ClaimsChallenge, Hit, Lookup, RefreshOptions, Scopes, TokenCach
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
-use self::lease::Lease;
+pub(crate) use self::lease::{Lease, keep};
 pub(crate) use self::memory::Renewals;
 use crate::error::Error;
 use crate::identity::Person;
@@ -202,7 +202,7 @@ impl Attempt<'_> {
         };
         let client = self.msal.client();
         let refreshing = client.refresh(&mut cache, &person.account, &self.request.scopes, options);
-        let result = lease::keep(self.msal, self.lease.as_ref(), refreshing).await;
+        let result = keep(self.msal, self.lease.as_ref(), refreshing).await;
         let id_token = result.as_ref().ok().and_then(|token| token.id_token.as_ref());
         let mut patch =
             Patch::renewal(person.account.clone(), TokenCache::clone(&loaded.cache), cache.clone());

@@ -90,7 +90,8 @@ impl Msal {
         // A record without an end, or with a `created` that Python cannot read, is mended by any write.
         let lengthen = slide == Slide::Yes || record.is_spoiled() || loaded.stored.expires_at.is_none();
         let expiry = if lengthen {
-            record.set_created(self.clock().now());
+            let now = self.clock().now();
+            record.set_created(if slide == Slide::Yes { now } else { record.created().min(now) });
             Expiry::After(self.time_to_live(loaded.person.as_ref().map(|person| &person.identity)))
         } else {
             Expiry::Keep

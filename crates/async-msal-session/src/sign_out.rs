@@ -97,7 +97,7 @@ impl Msal {
         if sid.is_empty() || sid.len() > LONGEST {
             return Ok(0);
         }
-        let found = user_index::lookup(self, &Find::Sid(sid.to_owned())).await?;
+        let found = self.find(&Find::Sid(sid.to_owned())).await?;
         let issued = |loaded: &Loaded| {
             let person = loaded.person.as_ref();
             person.is_some_and(|person| iss.is_none_or(|iss| iss == person.identity.iss))

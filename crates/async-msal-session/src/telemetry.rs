@@ -30,6 +30,8 @@ pub const SAVE_FAILURES: &str = "async_msal_save_failures_total";
 pub const CONFLICTS: &str = "async_msal_record_conflicts_total";
 /// Counter: records that could not be read and count as absent. Label `reason`.
 pub const UNREADABLE: &str = "async_msal_records_unreadable_total";
+/// Counter: records of other services that a walk through the store has indexed.
+pub const INDEXED: &str = "async_msal_records_indexed_total";
 /// Counter: patches dropped since the session had ended.
 pub const PATCHES_DROPPED: &str = "async_msal_patches_dropped_total";
 /// Counter: sessions ended. Label `cause`: `sign_out`, `everywhere`, `front_channel`, `revoked`, `replaced`,

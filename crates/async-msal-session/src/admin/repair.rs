@@ -9,8 +9,7 @@ use serde::Serialize;
 use super::{each, walk};
 use crate::error::Error;
 use crate::msal::Msal;
-use crate::patch::Patch;
-use crate::record::{SessionRecord, item};
+use crate::record::SessionRecord;
 use crate::session::{Loaded, Seen, Slide, seconds};
 use crate::session_id::StoreKey;
 use crate::store::{CasOutcome, Expiry, Operation, Stored};
@@ -179,15 +178,7 @@ async fn index(msal: &Msal, loaded: Loaded) -> Result<bool, Error> {
         let life = msal.settings().session_absolute();
         user_index::add(msal, &loaded.key, &person.identity, &loaded.record, life).await?;
     }
-    if person.made_anew {
-        // Signed in by another service: who it is, and since when, is kept from now on.
-        let mut patch = Patch::default();
-        patch.set(item::IDENTITY, person.identity.to_value());
-        let key = loaded.key.clone();
-        match msal.save_patch(&key, &patch, Slide::No, Some(loaded)).await {
-            Ok(_) | Err(Error::SessionEnded) => {}
-            Err(error) => return Err(error),
-        }
-    }
+    // Signed in by another service: who it is, and since when, is kept from now on.
+    msal.keep_identity(loaded, Slide::No).await?;
     Ok(missing)
 }

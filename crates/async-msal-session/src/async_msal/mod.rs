@@ -324,15 +324,11 @@ impl AsyncMsal {
         if made_anew.is_none() && !loaded.slide_due(self.msal()) {
             return;
         }
-        let mut patch = Patch::default();
-        if let Some(person) = made_anew {
-            patch.set(item::IDENTITY, person.identity.to_value());
-        }
         let (msal, key, loaded) = (self.msal().clone(), loaded.key.clone(), loaded.clone());
         let name = format!("keep {}", key.as_str());
         self.msal().background().spawn_job(name, async move {
             let slide = if loaded.slide_due(&msal) { Slide::Yes } else { Slide::No };
-            if let Err(error) = msal.save_patch(&key, &patch, slide, Some(loaded)).await {
+            if let Err(error) = msal.keep_identity(loaded, slide).await {
                 tracing::debug!(target: crate::telemetry::TARGET, session = %key.handle(), %error, "session was not lengthened");
             }
         });

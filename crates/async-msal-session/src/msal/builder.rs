@@ -22,6 +22,7 @@ use crate::settings::{
 };
 use crate::store::{MemoryStore, SessionStore, StoreGuard};
 use crate::turns::Turns;
+use crate::unindexed::Walks;
 
 /// HKDF info of the two rings derived from a client secret.
 const RECORD_KEYS: &str = "async-msal session keys v1";
@@ -229,6 +230,7 @@ impl MsalBuilder {
             renewals: Renewals::new(),
             turns: Turns::new(),
             memo: Memo::new(),
+            walks: Walks::default(),
             endings: Endings::default(),
             background: Background::new(),
         };

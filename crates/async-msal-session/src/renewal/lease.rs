@@ -1,4 +1,4 @@
-//! The store's lease of one session, held while a token request runs.
+//! The store's lease of one session, held while a token request runs; and of other work that one node does for all.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -22,14 +22,14 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 
 /// A lease that is ours.
 #[derive(Debug)]
-pub(super) struct Lease {
+pub(crate) struct Lease {
     key: StoreKey,
     owner: LeaseOwner,
 }
 
 impl Lease {
     /// Tries to take the lease; `None` while another holds it.
-    pub(super) async fn take(msal: &Msal, key: &StoreKey) -> Result<Option<Self>, StoreError> {
+    pub(crate) async fn take(msal: &Msal, key: &StoreKey) -> Result<Option<Self>, StoreError> {
         let mut bytes = [0_u8; 16];
         let random: Result<(), RandomError> = msal.client().random().fill(&mut bytes);
         random.map_err(|error| StoreError::unavailable("randomness for the lease", error))?;
@@ -43,7 +43,7 @@ impl Lease {
     }
 
     /// Gives it back. Should that fail, it ends by itself.
-    pub(super) async fn release(self, msal: &Msal) {
+    pub(crate) async fn release(self, msal: &Msal) {
         let Self { key, owner } = &self;
         let released =
             msal.store().run(Operation::ReleaseLease, |store| store.release_lease(key, owner)).await;
@@ -54,7 +54,7 @@ impl Lease {
 }
 
 /// Runs `work` and extends the lease meanwhile. A lease that was lost stops nothing: the save compares and merges.
-pub(super) async fn keep<T>(msal: &Msal, lease: Option<&Lease>, work: impl Future<Output = T>) -> T {
+pub(crate) async fn keep<T>(msal: &Msal, lease: Option<&Lease>, work: impl Future<Output = T>) -> T {
     tokio::pin!(work);
     let Some(Lease { key, owner }) = lease else { return work.await };
     loop {

@@ -38,11 +38,12 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Whether the sliding write is due: at most once per tenth of the idle time.
+    /// Whether the sliding write is due: at most once per tenth of the idle time. At once where the record has no end, or a
+    /// `created` that aiohttp_session cannot read or that lies in the future: the write mends that.
     pub(crate) fn slide_due(&self, msal: &Msal) -> bool {
-        let tenth = msal.settings().session_idle().as_secs() / 10;
+        let tenth = (seconds(msal.settings().session_idle()) / 10).max(1);
         let age = msal.clock().now().saturating_sub(self.record.created());
-        self.stored.expires_at.is_none() || age >= i64::try_from(tenth).unwrap_or(i64::MAX).max(1)
+        self.stored.expires_at.is_none() || self.record.is_spoiled() || age >= tenth || age <= -tenth
     }
 
     /// Applies a patch that the store would not take, for this process only.

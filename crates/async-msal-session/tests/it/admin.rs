@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_msal_emulator::Policy;
 use async_msal_session::admin::RepairOptions;
 use async_msal_session::async_msal::ClientSecret;
-use async_msal_session::{Error, Find, Msal, SessionId, SessionLayout};
+use async_msal_session::{Error, Find, Msal, SessionLayout};
 use futures_util::{Stream, TryStreamExt as _};
 
 use crate::support::{self, ADA, BEN, CLEO, World};
@@ -28,19 +28,6 @@ fn switched(world: &World, layout: SessionLayout) -> Msal {
 async fn last<T>(walk: impl Stream<Item = Result<T, Error>>) -> T {
     let steps: Vec<T> = walk.try_collect().await.unwrap();
     steps.into_iter().next_back().expect("at least one step")
-}
-
-/// Takes a session out of everything it is found by, as a record written by another service is.
-async fn unindex(world: &World, change: impl FnOnce(&mut serde_json::Value)) -> (SessionId, String) {
-    let id = world.sign_in(CLEO).await;
-    let key = world.msal.store_key(&id);
-    let mut record: serde_json::Value =
-        serde_json::from_slice(&world.store.peek(key.as_str()).await).unwrap();
-    world.msal.end_session(&key).await.unwrap();
-    record["session"].as_object_mut().unwrap().remove("async_msal");
-    change(&mut record);
-    world.store.plant(key.as_str(), &record.to_string()).await;
-    (id, key.as_str().to_owned())
 }
 
 #[tokio::test]
@@ -120,12 +107,14 @@ async fn a_repair_removes_what_cannot_be_read_and_mends_what_python_spoiled() {
     {
         world.store.plant(&key(digit), text).await;
     }
-    let (_, spoiled) = unindex(&world, |record| record["created"] = "1800000000".into()).await;
+    let spoiled = world.signed_in_by_python(CLEO, |record| record["created"] = "1800000000".into()).await;
+    let spoiled = world.msal.store_key(&spoiled);
     let report = last(world.msal.repair(RepairOptions::new())).await;
     assert_eq!(report.removed.values().sum::<u64>(), 3, "{report:?}");
     assert_eq!((report.mended, report.indexed, report.scanned), (1, 1, 5));
     assert!(world.store.holds(&key("4")).await, "a signed-out record says so until it ends");
-    let record: serde_json::Value = serde_json::from_slice(&world.store.peek(&spoiled).await).unwrap();
+    let record: serde_json::Value =
+        serde_json::from_slice(&world.store.peek(spoiled.as_str()).await).unwrap();
     assert_eq!(record["created"], 1_800_000_000);
     assert!(world.msal.for_user(&Find::mail(CLEO)).await.unwrap().is_some());
     let again = last(world.msal.repair(RepairOptions::new())).await;
@@ -180,7 +169,7 @@ async fn statistics_tell_every_kind_of_record_apart() {
     world.sign_in(ADA).await;
     world.clock.advance(10);
     world.sign_in(ADA).await;
-    unindex(&world, |_| ()).await;
+    world.signed_in_by_python(CLEO, |_| ()).await;
     let visitor = world.msal.new_session();
     visitor.set_item("a", &1).unwrap();
     visitor.save().await.unwrap();

@@ -15,4 +15,5 @@ mod secrets;
 mod sign_in;
 mod sign_out;
 mod support;
+mod unindexed;
 mod unverifiable_renewal;

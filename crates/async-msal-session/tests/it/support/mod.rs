@@ -103,6 +103,30 @@ impl World {
         self.sign_in_as(request().with_present_session(id), &person).await.unwrap();
     }
 
+    /// A session that a Python service has made in the shared store: its record holds no item of ours, and no index knows
+    /// it. For layout aiohttp.
+    pub(crate) async fn signed_in_by_python(
+        &self,
+        person: &str,
+        change: impl FnOnce(&mut serde_json::Value),
+    ) -> SessionId {
+        let id = self.sign_in(person).await;
+        let key = self.msal.store_key(&id);
+        let mut record: serde_json::Value =
+            serde_json::from_slice(&self.store.peek(key.as_str()).await).unwrap();
+        self.msal.end_session(&key).await.unwrap();
+        record["session"].as_object_mut().unwrap().remove("async_msal");
+        change(&mut record);
+        self.store.plant(key.as_str(), &record.to_string()).await;
+        id
+    }
+
+    /// Another node on the same store, with the same settings.
+    pub(crate) fn node(&self, change: impl FnOnce(MsalBuilder) -> MsalBuilder) -> Msal {
+        let store = Arc::clone(&self.store) as Arc<dyn SessionStore>;
+        change(builder(&self.emulator, &self.clock, store)).build().unwrap()
+    }
+
     /// Waits for tasks in flight.
     pub(crate) async fn settle(&self) {
         assert!(self.msal.shutdown(Duration::from_secs(20)).await, "tasks end");
