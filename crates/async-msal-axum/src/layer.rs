@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use axum::Router;
 use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
+use tokio::sync::Semaphore;
 use tower::Layer;
 use url::Url;
 
@@ -16,6 +17,7 @@ use crate::extract::AsyncMsal;
 use crate::flow_cookie::FlowCookies;
 use crate::return_to::ReturnTo;
 use crate::routes;
+use crate::routes::backchannel;
 use crate::routes::signed_out::SignOutCookie;
 use crate::service::MsalService;
 use crate::session_cookie::SessionCookie;
@@ -160,6 +162,12 @@ impl MsalLayer {
         self.site().absolute("frontchannel-logout")
     }
 
+    /// The back-channel logout address to register: `PUBLIC_URL` + prefix + `/backchannel-logout`.
+    #[must_use]
+    pub fn backchannel_logout_uri(&self) -> Url {
+        self.site().absolute("backchannel-logout")
+    }
+
     /// The routes under the prefix, for [`Router::merge`]. They work under any application state, and need this
     /// layer around them.
     pub fn routes<S: Clone + Send + Sync + 'static>(&self) -> Router<S> {
@@ -187,6 +195,7 @@ impl MsalLayer {
             hooks: self.hooks.clone(),
             info_providers: self.info_providers.clone(),
             same_origin_only: self.same_origin_only,
+            logout_turns: Semaphore::new(backchannel::AT_A_TIME),
             msal: self.msal.clone(),
             site,
         }
@@ -220,6 +229,7 @@ pub(crate) struct Shared {
     pub(crate) hooks: SignInHooks,
     pub(crate) info_providers: Vec<Arc<InfoProvider>>,
     pub(crate) same_origin_only: bool,
+    pub(crate) logout_turns: Semaphore,
 }
 
 impl Shared {

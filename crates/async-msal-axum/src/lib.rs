@@ -53,6 +53,7 @@
 //! | `POST logout`, `GET logout`, `…/{to}` | signs out here and at the authority; `GET` from elsewhere asks first |
 //! | `GET signed-out` | the way back from there |
 //! | `GET frontchannel-logout` | the authority ends a session by `sid` |
+//! | `POST backchannel-logout` | the provider ends sessions by a signed token |
 //! | `GET debug` | what the session holds, secrets masked; off unless `DEBUG_ROUTE` is on |
 //! | `GET style.css` | the stylesheet of the pages |
 //!
@@ -69,6 +70,8 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `sqlite` | yes | the session store in a file |
+//! | `redis` | no | the session store of several nodes: one server, TLS, Sentinel, Cluster |
+//! | `postgres` | no | the same in PostgreSQL |
 //! | `testing` | no | module `testing` |
 
 mod client_kind;

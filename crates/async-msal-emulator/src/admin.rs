@@ -5,6 +5,7 @@ use crate::client::ClientRegistration;
 use crate::counters::Counters;
 use crate::error::EmulatorError;
 use crate::fault::{FaultRule, IdTokenFaultRule, MAX_RULES};
+use crate::logout_token::{self, LogoutTokenRequest};
 use crate::policy::Policy;
 use crate::state::{Shared, lock};
 
@@ -169,6 +170,14 @@ impl Admin {
         let count = lock(&self.shared.grants).revoke(&person.username);
         self.shared.save_grants().await?;
         Ok(count)
+    }
+
+    /// Makes a logout token, for the test to send to a back-channel logout address.
+    ///
+    /// # Errors
+    /// No such person, or the crypto library fails.
+    pub fn logout_token(&self, request: &LogoutTokenRequest) -> Result<String, EmulatorError> {
+        logout_token::make(&self.shared, request)
     }
 
     /// Forgets every consent a user gave: the consent page is shown again.

@@ -300,18 +300,22 @@ fn sign(key: &SigningKey, claims: &Map<String, Value>, x5t: bool) -> Result<Stri
     rs256(key, &header, claims)
 }
 
-fn rs256(key: &SigningKey, header: &Value, claims: &Map<String, Value>) -> Result<String, EmulatorError> {
+pub(crate) fn rs256(
+    key: &SigningKey,
+    header: &Value,
+    claims: &Map<String, Value>,
+) -> Result<String, EmulatorError> {
     let input = signing_input(header, claims);
     let signature = key.sign(&input)?;
     Ok(format!("{input}.{signature}"))
 }
 
-fn signing_input(header: &Value, claims: &Map<String, Value>) -> String {
+pub(crate) fn signing_input(header: &Value, claims: &Map<String, Value>) -> String {
     let claims = serde_json::to_string(claims).unwrap_or_default();
     format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims))
 }
 
-fn object(value: Value) -> Map<String, Value> {
+pub(crate) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(map) => map,
         _ => Map::new(),

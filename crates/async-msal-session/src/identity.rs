@@ -63,8 +63,13 @@ impl Identity {
     pub(crate) fn person(&self) -> (&str, &str) {
         match (self.tid.as_deref(), self.oid.as_deref()) {
             (Some(tid), Some(oid)) => (tid, oid),
-            _ => (&self.iss, &self.sub),
+            _ => self.subject(),
         }
+    }
+
+    /// Issuer and subject, which name the person to this application alone.
+    pub(crate) fn subject(&self) -> (&str, &str) {
+        (&self.iss, &self.sub)
     }
 
     /// The item as it is stored.

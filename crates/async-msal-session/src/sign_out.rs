@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use async_msal::{IdTokenClaims, SignOutRequest};
+use async_msal::{IdTokenClaims, IdTokenError, SignOutRequest};
+use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use url::Url;
 
@@ -10,9 +11,13 @@ use crate::error::Error;
 use crate::msal::Msal;
 use crate::session::Loaded;
 use crate::session_id::{SessionId, SessionLayout, StoreKey};
+use crate::store::{MarkKey, Operation, PutOnce};
 use crate::telemetry;
 use crate::user_index::{self, Find};
 
+/// What stands under the mark of a logout token.
+const LOGOUT_BEGUN: &[u8] = b"begun";
+const LOGOUT_DONE: &[u8] = b"done";
 /// The authority's sign-out address is not waited for longer: the session has ended already.
 const DISCOVERY_TIME: Duration = Duration::from_secs(3);
 
@@ -65,6 +70,10 @@ impl Msal {
     /// # Cancel safety
     /// Dropped, some may have ended; calling again ends the rest.
     pub async fn sign_out_everywhere(&self, find: &Find) -> Result<usize, Error> {
+        self.end_everywhere(find, "everywhere").await
+    }
+
+    async fn end_everywhere(&self, find: &Find, cause: &'static str) -> Result<usize, Error> {
         let mut keys: Vec<StoreKey> =
             user_index::lookup(self, find).await?.into_iter().map(|loaded| loaded.key).collect();
         // Python services that share the records write no index; a session of nobody is in none either.
@@ -78,7 +87,7 @@ impl Msal {
                 }
             }
         }
-        self.end_all(&keys, "everywhere").await
+        self.end_all(&keys, cause).await
     }
 
     /// Ends the sessions of the authority's session `sid`, found by index (front-channel sign-out, where no cookie comes along);
@@ -93,6 +102,50 @@ impl Msal {
     /// # Security
     /// A `sid` bears a sign-out and nothing else.
     pub async fn sign_out_by_sid(&self, sid: &str, iss: Option<&str>) -> Result<usize, Error> {
+        self.end_sid(sid, iss, "front_channel").await
+    }
+
+    /// Ends the sessions that a logout token names (OpenID Connect Back-Channel Logout 1.0): those of the authority's
+    /// session `sid`, or of the user where it names none; how many there were. Anybody may have sent the token: it is
+    /// verified first, and taken once.
+    ///
+    /// # Errors
+    /// [`async_msal::Error::IdToken`] where the token proves nothing or was used before. [`Error::Store`] when the store
+    /// failed: the same token may be sent again.
+    ///
+    /// # Cancel safety
+    /// Dropped, some may have ended; calling again ends the rest.
+    pub async fn sign_out_by_logout_token(&self, token: &str) -> Result<usize, Error> {
+        let token = self.client().verify_logout_token(token).await?;
+        let mark = MarkKey::of(&format!("logout {} {}", token.iss, token.jti));
+        let ttl = token.refused_from.saturating_sub(self.clock().now()).max(1).unsigned_abs();
+        let begun = Bytes::from_static(LOGOUT_BEGUN);
+        let marking = self
+            .store()
+            .run(Operation::PutOnce, |store| store.put_once(&mark, begun.clone(), Duration::from_secs(ttl)));
+        match marking.await {
+            Ok(PutOnce::AlreadyThere(value)) if value != begun => {
+                return Err(async_msal::Error::from(IdTokenError::Replayed).into());
+            }
+            Ok(_) => {}
+            // A store without room for a mark can still delete.
+            Err(error) => tracing::warn!(target: telemetry::TARGET, %error, "a logout token goes unmarked"),
+        }
+        let ended = match (&token.sid, &token.sub) {
+            (Some(sid), _) => self.end_sid(sid, Some(&token.iss), "back_channel").await?,
+            (None, Some(sub)) => self.end_everywhere(&Find::user(&token.iss, sub), "back_channel").await?,
+            (None, None) => 0,
+        };
+        // From here on the token is spent. One whose sessions could not be ended may come again.
+        let done = Bytes::from_static(LOGOUT_DONE);
+        let spent = self.store().run(Operation::ReplaceOnce, |store| store.replace_once(&mark, &begun, done));
+        if let Err(error) = spent.await {
+            tracing::warn!(target: telemetry::TARGET, %error, "a logout token could be used again");
+        }
+        Ok(ended)
+    }
+
+    async fn end_sid(&self, sid: &str, iss: Option<&str>, cause: &'static str) -> Result<usize, Error> {
         const LONGEST: usize = 255;
         if sid.is_empty() || sid.len() > LONGEST {
             return Ok(0);
@@ -104,7 +157,7 @@ impl Msal {
         };
         let theirs = found.into_iter().filter(issued);
         let keys: Vec<StoreKey> = theirs.map(|session| session.key).collect();
-        self.end_all(&keys, "front_channel").await
+        self.end_all(&keys, cause).await
     }
 
     async fn end_all(&self, keys: &[StoreKey], cause: &'static str) -> Result<usize, Error> {

@@ -34,7 +34,7 @@ pub const UNREADABLE: &str = "async_msal_records_unreadable_total";
 pub const INDEXED: &str = "async_msal_records_indexed_total";
 /// Counter: patches dropped since the session had ended.
 pub const PATCHES_DROPPED: &str = "async_msal_patches_dropped_total";
-/// Counter: sessions ended. Label `cause`: `sign_out`, `everywhere`, `front_channel`, `revoked`, `replaced`,
+/// Counter: sessions ended. Label `cause`: `sign_out`, `everywhere`, `front_channel`, `back_channel`, `revoked`, `replaced`,
 /// `refresh_refused`.
 pub const SESSIONS_ENDED: &str = "async_msal_sessions_ended_total";
 /// Counter: sessions that the store would not end at once. Label `outcome`: `waiting`, `ended`, `given_up`, `no_room`.

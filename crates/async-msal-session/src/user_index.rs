@@ -69,7 +69,8 @@ impl Find {
     pub(crate) fn matches(&self, key: &StoreKey, identity: Option<&Identity>, mail: Option<&str>) -> bool {
         match self {
             Self::User { tenant, object } => {
-                identity.is_some_and(|identity| identity.person() == (tenant, object))
+                let named = |pair: (&str, &str)| pair == (tenant.as_str(), object.as_str());
+                identity.is_some_and(|identity| named(identity.person()) || named(identity.subject()))
             }
             Self::Mail(wanted) => {
                 // Whom a mail address names is somebody who has signed in with it.
@@ -120,6 +121,11 @@ impl fmt::Display for PersonId {
 pub(crate) fn entries(key: &StoreKey, identity: &Identity, record: &SessionRecord) -> Vec<Find> {
     let (tenant, object) = identity.person();
     let mut finds = vec![Find::user(tenant, object), Find::Handle(key.handle())];
+    // A logout token names nobody's tenant and object id.
+    let (iss, sub) = identity.subject();
+    if (iss, sub) != (tenant, object) {
+        finds.push(Find::user(iss, sub));
+    }
     finds.extend(record.text(item::MAIL).map(|mail| Find::mail(mail.to_lowercase())));
     finds.extend(identity.sid.clone().map(Find::Sid));
     finds

@@ -83,7 +83,7 @@ pub use flow::{
     SignOutRequest, TokenResult, TokenSource,
 };
 pub use health::{ClientHealth, ComponentHealth, Status};
-pub use id_token::{IdTokenClaims, IdTokenError, SigningAlgorithm, VerifiedIdToken};
+pub use id_token::{IdTokenClaims, IdTokenError, LogoutToken, SigningAlgorithm, VerifiedIdToken};
 pub use random::{Random, RandomError, SystemRandom};
 pub use scope::{RESERVED, Scopes};
 pub use secret::{

@@ -4,26 +4,17 @@
 //! ours is the flow cookie of this browser, whose state it has to carry; the rest is checked by
 //! [`async_msal_session::Msal::complete_sign_in`].
 
-use std::time::Duration;
-
 use async_msal::{AuthResponse, ResponseMode};
 use async_msal_session::{Error, Msal, SignInOutcome};
-use axum::body::Body;
 use axum::extract::{RawQuery, Request};
 use axum::response::Response;
-use http::{HeaderMap, HeaderValue, Method, header};
-use http_body_util::{BodyExt, Limited};
+use http::{HeaderValue, Method, header};
 
-use super::failure;
+use super::{failure, form};
 use crate::headers;
 use crate::pages::{Page, texts, texts::PageText};
 use crate::rejection::Rejection;
 use crate::visit::Visit;
-
-/// Entra's codes are about 2 KiB; a form of this size is none of its.
-const MAX_BODY: usize = 64 * 1_024;
-/// A browser sends this form at once.
-const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Response mode `form_post` (OAuth 2.0 Form Post Response Mode): a cross-site POST with the answer in its body.
 pub(crate) async fn by_form(visit: Visit, request: Request) -> Result<Response, Rejection> {
@@ -31,10 +22,10 @@ pub(crate) async fn by_form(visit: Visit, request: Request) -> Result<Response, 
         return Ok(wrong_method(&visit, Method::GET));
     }
     let (parts, body) = request.into_parts();
-    if !is_form(&parts.headers) {
+    if !form::is_form(&parts.headers) {
         return Ok(refuse(&visit, texts::WRONG_TYPE));
     }
-    match read(body).await {
+    match form::read(body).await {
         Ok(form) => finish(&visit, &form).await,
         Err(text) => Ok(refuse(&visit, text)),
     }
@@ -99,23 +90,6 @@ fn answer_browser(visit: &Visit, outcome: Result<SignInOutcome, Error>, suffix: 
     }
     response.headers_mut().extend(lines.into_iter().map(|line| (header::SET_COOKIE, line)));
     response
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    let text = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let parsed = text.and_then(|text| text.parse::<mime::Mime>().ok());
-    parsed.is_some_and(|mime| mime.essence_str() == mime::APPLICATION_WWW_FORM_URLENCODED.essence_str())
-}
-
-async fn read(body: Body) -> Result<String, PageText> {
-    let collected = tokio::time::timeout(BODY_DEADLINE, Limited::new(body, MAX_BODY).collect()).await;
-    let bytes = match collected {
-        Err(_elapsed) => return Err(texts::TOO_SLOW),
-        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return Err(texts::TOO_LARGE),
-        Ok(Err(_)) => return Err(texts::BAD_REQUEST),
-        Ok(Ok(collected)) => collected.to_bytes(),
-    };
-    String::from_utf8(bytes.into()).map_err(|_| texts::BAD_REQUEST)
 }
 
 fn refuse(visit: &Visit, text: PageText) -> Response {

@@ -2,8 +2,10 @@
 
 pub(crate) mod ask;
 mod authorized;
+pub(crate) mod backchannel;
 mod debug;
 mod failure;
+mod form;
 mod frontchannel;
 mod health;
 mod info;
@@ -15,7 +17,7 @@ pub(crate) mod signed_out;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::{HeaderValue, StatusCode, header};
 
 pub use health::health;
@@ -43,6 +45,7 @@ pub(crate) fn router<S: Clone + Send + Sync + 'static>(prefix: &str) -> Router<S
         .route(&at("logout/{*to}"), get(logout::by_link_returning).post(logout::by_form_returning))
         .route(&at("signed-out"), get(signed_out::signed_out).head(get_only))
         .route(&at("frontchannel-logout"), get(frontchannel::frontchannel_logout).head(get_only))
+        .route(&at("backchannel-logout"), post(backchannel::backchannel_logout))
         .route(&at("style.css"), get(stylesheet))
 }
 

@@ -208,7 +208,7 @@ async fn unsafe_requests_of_other_origins_are_refused_on_request() {
     );
 }
 
-async fn session_sid(app: &App, browser: &crate::browser::Browser) -> String {
+pub(crate) async fn session_sid(app: &App, browser: &crate::browser::Browser) -> String {
     let (_, value) = browser.cookie(SESSION).expect("a session");
     let id = async_msal_axum::async_msal_session::SessionId::parse(value).expect("an id");
     let session = app.msal.load_session(&id).await.expect("the store answers").expect("a session");

@@ -4,6 +4,7 @@ mod app;
 mod browser;
 mod store;
 
+mod backchannel;
 mod bad_callback;
 mod callback_faults;
 mod cookies;

@@ -15,6 +15,7 @@ use crate::admin::Admin;
 use crate::client::ClientRegistration;
 use crate::error::EmulatorError;
 use crate::fault::{FaultRule, IdTokenFaultRule};
+use crate::logout_token::LogoutTokenRequest;
 use crate::policy::Policy;
 use crate::server::host;
 use crate::state::Shared;
@@ -34,6 +35,7 @@ pub(crate) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
         .route("/keys/remove-old", post(remove_old))
         .route("/clients", get(clients).post(register_client))
         .route("/revoke", post(revoke))
+        .route("/logout-token", post(logout_token))
         .route("/consents", axum::routing::delete(forget_consents))
         .route("/roles", post(set_roles))
         .route("/clock", post(advance_clock))
@@ -204,6 +206,11 @@ struct Revoke {
 async fn revoke(State(shared): State<Arc<Shared>>, Json(revoke): Json<Revoke>) -> Answer {
     let count = Admin::new(shared).revoke_refresh_tokens(&revoke.person).await?;
     Ok(Json(json!({ "revoked": count })))
+}
+
+async fn logout_token(State(shared): State<Arc<Shared>>, Json(wanted): Json<LogoutTokenRequest>) -> Answer {
+    let token = Admin::new(shared).logout_token(&wanted)?;
+    Ok(Json(json!({ "logout_token": token })))
 }
 
 async fn forget_consents(State(shared): State<Arc<Shared>>) -> Answer {

@@ -137,3 +137,20 @@ async fn clients_roles_clock_and_revocation_work_over_http() {
     let nobody = json!({ "person": "nobody" });
     assert_eq!(status(with_json(http().post(format!("{base}/revoke")), &nobody)).await, 404);
 }
+
+#[tokio::test]
+async fn a_logout_token_is_made_over_http_and_signed_by_the_published_key() {
+    let emulator = emulator().await;
+    let base = format!("{}/_admin", emulator.base_url());
+    let wanted = json!({ "person": ADA, "sid": "s1" });
+    let answer = with_json(http().post(format!("{base}/logout-token")), &wanted).send().await.unwrap();
+    let answer: Value = answer.json().await.unwrap();
+    let token = answer["logout_token"].as_str().unwrap();
+    let claims = crate::support::claims(token);
+    assert_eq!(claims["sid"], "s1");
+    assert!(claims["sub"].is_string() && claims["jti"].is_string() && claims.get("nonce").is_none());
+    let bad = json!({ "person": "nobody" });
+    assert_eq!(status(with_json(http().post(format!("{base}/logout-token")), &bad)).await, 404);
+    let bad = json!({ "fault": "no such fault" });
+    assert_eq!(status(with_json(http().post(format!("{base}/logout-token")), &bad)).await, 422);
+}

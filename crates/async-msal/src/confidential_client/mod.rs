@@ -11,6 +11,7 @@ use url::Url;
 
 use crate::account::Account;
 use crate::authority::discovery::Discovery;
+use crate::authority::signing_keys::KeySet;
 use crate::authority::{Authority, AuthorityKind, Metadata};
 use crate::client_credential::ClientCredential;
 use crate::clock::Clock;
@@ -23,7 +24,7 @@ use crate::health::ClientHealth;
 use crate::http::{HttpClient, HttpOptions};
 use crate::id_token::jws::Jws;
 use crate::id_token::verify::{Expected, IdTokenPolicy, Occasion, verify};
-use crate::id_token::{IdTokenError, VerifiedIdToken};
+use crate::id_token::{IdTokenError, LogoutToken, VerifiedIdToken, logout_token};
 use crate::random::Random;
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, IdToken};
@@ -239,6 +240,35 @@ impl ConfidentialClient {
         sign_out::sign_out_url(self, request).await
     }
 
+    /// Verifies a logout token that the authority, or anybody, sent (OpenID Connect Back-Channel Logout 1.0 section
+    /// 2.6). The keys and rules are those of id tokens.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::IdToken`] where the token proves nothing; [`Error::Unreachable`] and those of
+    /// [`metadata`](Self::metadata) where that cannot be told now.
+    ///
+    /// # Cancel safety
+    ///
+    /// Safe: nothing is kept here.
+    ///
+    /// # Security
+    ///
+    /// Whether its `jti` was seen before is for the caller to check.
+    pub async fn verify_logout_token(&self, token: &str) -> Result<LogoutToken, Error> {
+        let policy = &self.inner.policy;
+        let jws = Jws::parse(token, &policy.algorithms)?;
+        let metadata = self.metadata().await?;
+        let keys = self.keys_for(&jws).await?;
+        let expected = logout_token::Expected {
+            client_id: self.client_id(),
+            issuer: metadata.issuer_rule(),
+            policy,
+            now: self.inner.clock.now(),
+        };
+        Ok(logout_token::verify(&jws, &keys.candidates(jws.kid.as_deref(), jws.algorithm), &expected)?)
+    }
+
     pub(crate) fn capabilities(&self) -> &[String] {
         &self.inner.capabilities
     }
@@ -288,17 +318,7 @@ impl ConfidentialClient {
     ) -> Result<VerifiedIdToken, Error> {
         let policy = &self.inner.policy;
         let jws = Jws::parse(raw.expose_secret(), &policy.algorithms)?;
-        let kid = jws.kid.as_deref();
-        // Entra ID always names its key; another provider with one key need not.
-        if kid.is_none() && policy.entra {
-            return Err(IdTokenError::KeyNotFound.into());
-        }
-        let mut keys = self.inner.discovery.keys().await?;
-        if let Some(kid) = kid.filter(|kid| !keys.names(kid))
-            && let Some(fetched) = self.inner.discovery.keys_again(kid).await?
-        {
-            keys = fetched;
-        }
+        let keys = self.keys_for(&jws).await?;
         let expected = Expected {
             client_id: self.client_id(),
             issuer: metadata.issuer_rule(),
@@ -307,7 +327,23 @@ impl ConfidentialClient {
             now: self.inner.clock.now(),
             occasion,
         };
-        Ok(verify(raw, &jws, &keys.candidates(kid, jws.algorithm), &expected)?)
+        Ok(verify(raw, &jws, &keys.candidates(jws.kid.as_deref(), jws.algorithm), &expected)?)
+    }
+
+    /// The authority's keys, fetched again where they lack the one that the token names.
+    async fn keys_for(&self, jws: &Jws<'_>) -> Result<Arc<KeySet>, Error> {
+        let kid = jws.kid.as_deref();
+        // Entra ID always names its key; another provider with one key need not.
+        if kid.is_none() && self.inner.policy.entra {
+            return Err(IdTokenError::KeyNotFound.into());
+        }
+        let keys = self.inner.discovery.keys().await?;
+        if let Some(kid) = kid.filter(|kid| !keys.names(kid))
+            && let Some(fetched) = self.inner.discovery.keys_again(kid).await?
+        {
+            return Ok(fetched);
+        }
+        Ok(keys)
     }
 }
 

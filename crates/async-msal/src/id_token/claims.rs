@@ -79,12 +79,17 @@ impl IdTokenClaims {
     pub fn from_stored(jwt: &str) -> Result<Self, IdTokenError> {
         // MSAL's caches hold tokens of providers with fewer claims than a fresh sign-in must have.
         let payload = jws::payload_of_stored(jwt)?;
-        Reader { claims: &payload }.read(false)
+        Reader { claims: &payload }.read(&[])
     }
 
     /// Types are checked here; values in `verify.rs`.
     pub(super) fn from_payload(payload: &Map<String, Value>) -> Result<Self, IdTokenError> {
-        Reader { claims: payload }.read(true)
+        Reader { claims: payload }.read(&["iss", "sub", "exp", "iat"])
+    }
+
+    /// The same for a logout token, which may leave `sub` to a `sid`.
+    pub(super) fn from_logout_payload(payload: &Map<String, Value>) -> Result<Self, IdTokenError> {
+        Reader { claims: payload }.read(&["iss", "exp", "iat"])
     }
 }
 
@@ -104,13 +109,13 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read(&self, fresh: bool) -> Result<IdTokenClaims, IdTokenError> {
+    fn read(&self, required: &[&str]) -> Result<IdTokenClaims, IdTokenError> {
         Ok(IdTokenClaims {
-            iss: self.required_text("iss", fresh)?,
-            sub: self.required_text("sub", fresh)?,
+            iss: self.text_or_empty("iss", required)?,
+            sub: self.text_or_empty("sub", required)?,
             aud: self.audiences()?,
-            exp: self.required_time("exp", fresh)?,
-            iat: self.required_time("iat", fresh)?,
+            exp: self.time_or_zero("exp", required)?,
+            iat: self.time_or_zero("iat", required)?,
             nbf: self.time("nbf")?,
             azp: self.text("azp")?,
             nonce: self.text("nonce")?,
@@ -139,10 +144,10 @@ impl Reader<'_> {
         }
     }
 
-    fn required_text(&self, name: &'static str, fresh: bool) -> Result<String, IdTokenError> {
+    fn text_or_empty(&self, name: &'static str, required: &[&str]) -> Result<String, IdTokenError> {
         match self.text(name)? {
             Some(text) => Ok(text),
-            None if fresh => Err(IdTokenError::Missing(name)),
+            None if required.contains(&name) => Err(IdTokenError::Missing(name)),
             None => Ok(String::new()),
         }
     }
@@ -161,10 +166,10 @@ impl Reader<'_> {
         seconds.map(|seconds| Some(seconds as i64)).ok_or(IdTokenError::Malformed(name))
     }
 
-    fn required_time(&self, name: &'static str, fresh: bool) -> Result<i64, IdTokenError> {
+    fn time_or_zero(&self, name: &'static str, required: &[&str]) -> Result<i64, IdTokenError> {
         match self.time(name)? {
             Some(time) => Ok(time),
-            None if fresh => Err(IdTokenError::Missing(name)),
+            None if required.contains(&name) => Err(IdTokenError::Missing(name)),
             None => Ok(0),
         }
     }

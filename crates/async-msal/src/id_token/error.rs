@@ -94,6 +94,9 @@ pub enum IdTokenError {
     /// Personal accounts are not allowed here.
     #[error("personal accounts are not allowed")]
     PersonalAccount,
+    /// A logout token that was used before (OpenID Connect Back-Channel Logout 1.0, 2.6 step 8).
+    #[error("the token was used before")]
+    Replayed,
     /// A refreshed id token changed this claim (OpenID Connect Core 12.2).
     #[error("the claim {0} changed at the refresh")]
     Changed(&'static str),

@@ -20,7 +20,7 @@ use crate::secret::{AccessToken, IdToken, Nonce};
 /// Clocks of two machines may differ by this many seconds.
 pub(crate) const SKEW: i64 = 300;
 /// An id token issued longer ago, or further ahead, is none of this sign-in.
-const FARTHEST_ISSUE: i64 = 86_400;
+pub(super) const FARTHEST_ISSUE: i64 = 86_400;
 
 /// An id token whose every check passed; only this module makes one.
 #[derive(Debug, Clone)]
@@ -88,13 +88,13 @@ pub(crate) fn verify(
         return Err(IdTokenError::Type);
     }
     let claims = IdTokenClaims::from_payload(&payload)?;
-    check_issuer(&claims, key, expected)?;
+    check_issuer(&claims, key, expected.issuer)?;
     check_audience(&claims, expected.client_id)?;
     check_subject(&claims)?;
     check_times(&claims, expected.now)?;
     check_access_token_hash(&claims, expected.access_token)?;
     if expected.policy.entra {
-        check_tenant(&claims, expected)?;
+        check_tenant(&claims, expected.policy)?;
     }
     match &expected.occasion {
         Occasion::SignIn { nonce, max_age } => {
@@ -108,7 +108,7 @@ pub(crate) fn verify(
 }
 
 /// Step 6 and 7: the signature, by a key of the authority whose algorithm agrees.
-fn signed_payload<'a, 'k>(
+pub(super) fn signed_payload<'a, 'k>(
     jws: &'a Jws<'_>,
     candidates: &[&'k SigningKey],
 ) -> Result<(&'k SigningKey, &'a [u8]), IdTokenError> {
@@ -123,14 +123,14 @@ fn signed_payload<'a, 'k>(
 }
 
 /// Step 2: `iss` exactly; where keys carry an issuer of their own, that one too.
-fn check_issuer(
+pub(super) fn check_issuer(
     claims: &IdTokenClaims,
     key: &SigningKey,
-    expected: &Expected<'_>,
+    issuer: &Issuer,
 ) -> Result<(), IdTokenError> {
-    let wanted = expected.issuer.for_tenant(claims.tid.as_deref());
+    let wanted = issuer.for_tenant(claims.tid.as_deref());
     if wanted.as_deref() != Some(claims.iss.as_str()) {
-        let expected = expected.issuer.as_str().to_owned();
+        let expected = issuer.as_str().to_owned();
         return Err(IdTokenError::Issuer { expected, found: claims.iss.chars().take(256).collect() });
     }
     match &key.issuer {
@@ -142,7 +142,7 @@ fn check_issuer(
 }
 
 /// Steps 3 to 5: for this client and nobody else; `azp` beside several audiences.
-fn check_audience(claims: &IdTokenClaims, client_id: &str) -> Result<(), IdTokenError> {
+pub(super) fn check_audience(claims: &IdTokenClaims, client_id: &str) -> Result<(), IdTokenError> {
     if claims.aud.iter().any(|audience| audience != client_id) {
         return Err(IdTokenError::Audience);
     }
@@ -161,7 +161,7 @@ fn check_subject(claims: &IdTokenClaims) -> Result<(), IdTokenError> {
 }
 
 /// Steps 9 and 10, and RFC 7519 4.1.5.
-fn check_times(claims: &IdTokenClaims, now: i64) -> Result<(), IdTokenError> {
+pub(super) fn check_times(claims: &IdTokenClaims, now: i64) -> Result<(), IdTokenError> {
     if now >= claims.exp.saturating_add(SKEW) {
         return Err(IdTokenError::Expired { exp: claims.exp, now });
     }
@@ -190,7 +190,7 @@ fn half_hash(token: &str) -> String {
 }
 
 /// Entra ID: `tid` is a GUID that the issuer holds too, and one of those allowed.
-fn check_tenant(claims: &IdTokenClaims, expected: &Expected<'_>) -> Result<(), IdTokenError> {
+pub(super) fn check_tenant(claims: &IdTokenClaims, policy: &IdTokenPolicy) -> Result<(), IdTokenError> {
     let tid = claims.tid.as_deref().ok_or(IdTokenError::Missing("tid"))?;
     if !is_guid(tid) {
         return Err(IdTokenError::Malformed("tid"));
@@ -198,7 +198,6 @@ fn check_tenant(claims: &IdTokenClaims, expected: &Expected<'_>) -> Result<(), I
     if !claims.iss.split('/').any(|segment| segment.eq_ignore_ascii_case(tid)) {
         return Err(IdTokenError::Tenant);
     }
-    let policy = expected.policy;
     let allowed = &policy.allowed_tenants;
     if !allowed.is_empty() && !allowed.iter().any(|tenant| tenant.eq_ignore_ascii_case(tid)) {
         return Err(IdTokenError::TenantNotAllowed);
