@@ -4,10 +4,12 @@ pub mod manager;
 pub mod photo;
 pub mod user;
 
+use std::future::Future;
 use std::time::Duration;
 
 use async_msal::Scopes;
 use http::StatusCode;
+use tokio::time::Instant;
 use url::Url;
 
 pub use self::photo::Photo;
@@ -25,6 +27,8 @@ const USER_FIELDS: &str =
 const MANAGER_SCOPES: [&str; 4] =
     ["User.Read.All", "User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"];
 
+/// User and manager may take so long together: somebody waits for a page.
+pub(crate) const PROFILE_TIME: Duration = Duration::from_secs(3);
 /// What failed is not asked again within so many seconds, however many pages are shown meanwhile.
 const NEXT_TRY: i64 = 60;
 
@@ -45,7 +49,7 @@ pub(crate) enum Manager {
 }
 
 impl AsyncMsal {
-    /// Fetches user and manager where that failed at sign-in, and keeps them in the session. Where nothing is due,
+    /// Fetches user and manager where that failed at sign-in, within 3 s, and keeps them in the session. Where nothing is due,
     /// nothing is asked; what failed is asked again a minute later. A manager who cannot be had keeps nobody from the
     /// user: that alone stays due.
     ///
@@ -68,35 +72,35 @@ impl AsyncMsal {
         // Kept before anything is asked: a caller that gives up in between does not ask again at once either.
         self.set_own(item::PROFILE_DUE, Some((now + NEXT_TRY).into()));
         self.save().await?;
-        let profile = self.fetch_profile().await?;
+        let profile = self.fetch_profile(Instant::now() + PROFILE_TIME).await?;
         self.keep_profile(&profile);
         self.save().await
     }
 
-    /// User and manager, asked side by side; the manager only where a granted scope allows it.
-    pub(crate) async fn fetch_profile(&self) -> Result<Profile, Error> {
-        let scopes = self.msal().settings().scopes();
-        let token = self.get_token(scopes).await?;
-        let graph = self.msal().api().graph_url(self.msal().client()).await?;
-        if allows(&token.scopes, &graph, &MANAGER_SCOPES) {
-            let (user, manager) = futures_util::join!(self.me(), self.manager());
-            return Ok(Profile { user: user?, manager: known(manager) });
+    /// User and manager, asked side by side until `deadline`; the manager only where a granted scope allows it. A manager
+    /// who is late stays due and costs nobody the user.
+    async fn fetch_profile(&self, deadline: Instant) -> Result<Profile, Error> {
+        let asking = async {
+            let token = self.get_token(self.msal().settings().scopes()).await?;
+            let graph = self.msal().api().graph_url(self.msal().client()).await?;
+            Ok::<_, Error>(allows(&token.scopes, &graph, &MANAGER_SCOPES))
+        };
+        if !by(deadline, asking).await? {
+            return Ok(Profile { user: by(deadline, self.me()).await?, manager: Manager::Known(None) });
         }
-        Ok(Profile { user: self.me().await?, manager: Manager::Known(None) })
+        let (user, manager) = futures_util::join!(by(deadline, self.me()), by(deadline, self.manager()));
+        Ok(Profile { user: user?, manager: known(manager) })
     }
 
-    /// Fetches the profile of a session that is just being made, within `limit`; what fails is fetched later.
-    pub(crate) async fn fetch_profile_within(&self, limit: Duration) {
-        match tokio::time::timeout(limit, self.fetch_profile()).await {
-            Ok(Ok(profile)) => return self.keep_profile(&profile),
-            Ok(Err(error)) => {
+    /// Fetches the profile of a session that is just being made, until `deadline`; what fails is fetched later.
+    pub(crate) async fn fetch_profile_by(&self, deadline: Instant) {
+        match self.fetch_profile(deadline).await {
+            Ok(profile) => self.keep_profile(&profile),
+            Err(error) => {
                 tracing::warn!(target: crate::telemetry::TARGET, code = %error.code(), "profile is fetched later");
-            }
-            Err(_) => {
-                tracing::warn!(target: crate::telemetry::TARGET, "profile took too long and is fetched later")
+                self.set_own(item::PROFILE_DUE, Some(self.msal().clock().now().into()));
             }
         }
-        self.set_own(item::PROFILE_DUE, Some(self.msal().clock().now().into()));
     }
 
     fn keep_profile(&self, Profile { user, manager }: &Profile) {
@@ -117,6 +121,11 @@ impl AsyncMsal {
         self.set_own(item::MANAGER_NAME, text(manager.and_then(|manager| manager.display_name.as_ref())));
         self.set_own(item::PROFILE_DUE, None);
     }
+}
+
+/// The answer of a question to Graph, where it comes in time.
+async fn by<T>(deadline: Instant, asking: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout_at(deadline, asking).await.unwrap_or_else(|_| Err(ApiError::Timeout.into()))
 }
 
 /// What an answer says of the manager. Who may not see them (403) will not see them a minute later either.

@@ -7,10 +7,11 @@ use std::time::Duration;
 use async_msal::{AuthCodeFlow, AuthResponse, IdTokenClaims, SignInResult, TokenCache};
 use futures_util::FutureExt as _;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::SignInHooks;
 use crate::error::Error;
-use crate::graph::is_for_graph;
+use crate::graph::{PROFILE_TIME, is_for_graph};
 use crate::handle::AsyncMsal;
 use crate::identity::{Identity, Person, SIGNED_IN_AT};
 use crate::msal::Msal;
@@ -19,8 +20,6 @@ use crate::session::Loaded;
 use crate::session_id::StoreKey;
 use crate::telemetry;
 
-/// User and manager may take so long together.
-const PROFILE_TIME: Duration = Duration::from_secs(3);
 /// Attempts to create the record of a sign-in that has succeeded: its code cannot be redeemed again.
 const CREATE_ATTEMPTS: u32 = 4;
 /// Pause after the first of them; each later one is twice as long.
@@ -112,11 +111,12 @@ fn mail(claims: &IdTokenClaims) -> String {
 
 /// A failure here is none of the sign-in: the profile is fetched by the next request that asks for it.
 async fn fetch_profile(msal: &Msal, session: &AsyncMsal, signed_in: &SignInResult) {
-    let graph = tokio::time::timeout(PROFILE_TIME, msal.api().graph_url(msal.client())).await;
+    let deadline = Instant::now() + PROFILE_TIME;
+    let graph = tokio::time::timeout_at(deadline, msal.api().graph_url(msal.client())).await;
     match graph {
         // A token of another API is not shown to Graph.
         Ok(Ok(graph)) if is_for_graph(&signed_in.token.scopes, &graph) => {
-            session.fetch_profile_within(PROFILE_TIME).await;
+            session.fetch_profile_by(deadline).await;
         }
         _ => tracing::debug!(target: telemetry::TARGET, "no Graph to ask for the profile"),
     }

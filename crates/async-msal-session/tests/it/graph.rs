@@ -1,5 +1,7 @@
 //! The questions to Graph.
 
+use std::time::{Duration, Instant};
+
 use async_msal_emulator::{Endpoint, Fault, FaultRule};
 use async_msal_session::Error;
 use async_msal_session::api_client::ApiError;
@@ -69,6 +71,27 @@ async fn a_failing_manager_keeps_nobody_from_the_user_and_is_asked_once_a_minute
     let session = world.load(&id).await;
     session.complete_profile().await.unwrap();
     assert_eq!(session.manager_mail().as_deref(), Some(BEN));
+}
+
+#[tokio::test]
+async fn a_slow_manager_costs_the_sign_in_three_seconds_and_not_the_users_own_profile() {
+    let world = World::new().await;
+    let admin = world.emulator.admin();
+    let slow = Fault::delay(Duration::from_secs(20));
+    admin.fail_next(FaultRule::new(Endpoint::GraphManager, slow.clone())).unwrap();
+    let answer = Fault::answer(200, r#"{"id":"x","mail":"real@contoso.example"}"#);
+    admin.fail_next(FaultRule::new(Endpoint::GraphMe, answer)).unwrap();
+    let started = Instant::now();
+    let id = world.sign_in(ADA).await;
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    assert_eq!(world.load(&id).await.mail().as_deref(), Some("real@contoso.example"));
+    // A page that asks for it later waits no longer.
+    world.clock.advance(61);
+    admin.fail_next(FaultRule::new(Endpoint::GraphMe, slow)).unwrap();
+    let started = Instant::now();
+    let late = world.load(&id).await.complete_profile().await.unwrap_err();
+    assert_eq!(late.code(), "api_timeout");
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
 }
 
 #[tokio::test]

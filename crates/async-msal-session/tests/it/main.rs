@@ -7,6 +7,7 @@ mod background_jobs;
 mod graph;
 mod index;
 mod items;
+mod keys;
 mod records;
 #[cfg(feature = "redis")]
 mod redis;

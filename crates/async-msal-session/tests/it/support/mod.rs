@@ -32,6 +32,9 @@ pub(crate) fn user_scopes() -> Scopes {
     Scopes::from(["User.Read"])
 }
 
+/// When tests begin, unix seconds.
+pub(crate) const START: i64 = 1_800_000_000;
+
 pub(crate) struct World {
     pub(crate) emulator: Emulator,
     pub(crate) clock: ManualClock,
@@ -45,8 +48,27 @@ impl World {
     }
 
     pub(crate) async fn with(policy: Policy, change: impl FnOnce(MsalBuilder) -> MsalBuilder) -> Self {
-        let clock = ManualClock::new(1_800_000_000);
-        let store = Arc::new(FaultyStore::new(Arc::new(MemoryStore::with_clock(Arc::new(clock.clone())))));
+        let clock = ManualClock::new(START);
+        let store = MemoryStore::with_clock(Arc::new(clock.clone()));
+        Self::put_together(clock, Arc::new(store), policy, change).await
+    }
+
+    /// On another store, which has a clock of its own.
+    pub(crate) async fn on(
+        store: Arc<dyn SessionStore>,
+        policy: Policy,
+        change: impl FnOnce(MsalBuilder) -> MsalBuilder,
+    ) -> Self {
+        Self::put_together(ManualClock::new(START), store, policy, change).await
+    }
+
+    async fn put_together(
+        clock: ManualClock,
+        store: Arc<dyn SessionStore>,
+        policy: Policy,
+        change: impl FnOnce(MsalBuilder) -> MsalBuilder,
+    ) -> Self {
+        let store = Arc::new(FaultyStore::new(store));
         let emulator = emulator(&clock, policy).await;
         let msal =
             change(builder(&emulator, &clock, Arc::clone(&store) as Arc<dyn SessionStore>)).build().unwrap();
