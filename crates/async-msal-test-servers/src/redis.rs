@@ -190,7 +190,6 @@ impl RedisServer {
     ///
     /// # Panics
     /// Where redis-cli fails.
-    #[must_use]
     pub fn cli(&self, arguments: &[&str]) -> String {
         let mut command = Command::new("redis-cli");
         command.args(["-p", &self.port.to_string()]).env_remove("REDISCLI_AUTH");

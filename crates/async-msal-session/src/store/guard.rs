@@ -51,6 +51,12 @@ impl Operation {
             Self::Ping => "ping",
         }
     }
+
+    /// Whether having done it shows that the store takes new bytes. Deleting works in a full one, and whoever finds a
+    /// lease taken or a mark left has written nothing.
+    fn shows_room(self) -> bool {
+        matches!(self, Self::Create | Self::CompareAndSet | Self::IndexAdd | Self::PutOnce)
+    }
 }
 
 /// A store with its time limit and its health. Cheap to clone.
@@ -59,10 +65,17 @@ pub(crate) struct StoreGuard {
     inner: Arc<dyn SessionStore>,
     limit: Duration,
     clock: Arc<dyn Clock>,
-    episode: Arc<Mutex<Episode>>,
+    episodes: Arc<Mutex<Episodes>>,
 }
 
-/// The present stretch of being up or down.
+/// The present stretch of being up or down, kept apart for the store as a whole and for its taking of writes: a replica
+/// that serves reads is up, and does not come and go with every call.
+#[derive(Debug)]
+struct Episodes {
+    store: Episode,
+    writes: Episode,
+}
+
 #[derive(Clone, Debug)]
 struct Episode {
     status: Status,
@@ -70,10 +83,23 @@ struct Episode {
     reason: Option<String>,
 }
 
+impl Episode {
+    /// Goes over to another status; `None` where it is the same, else the former one.
+    fn turn(&mut self, status: Status, now: i64, reason: Option<&StoreError>) -> Option<Status> {
+        if self.status == status {
+            return None;
+        }
+        let was = self.status;
+        *self = Self { status, since: now, reason: reason.map(ToString::to_string) };
+        Some(was)
+    }
+}
+
 impl StoreGuard {
     pub(crate) fn new(inner: Arc<dyn SessionStore>, limit: Duration, clock: Arc<dyn Clock>) -> Self {
-        let episode = Episode { status: Status::Unknown, since: clock.now(), reason: None };
-        Self { inner, limit, clock, episode: Arc::new(Mutex::new(episode)) }
+        let unknown = Episode { status: Status::Unknown, since: clock.now(), reason: None };
+        let episodes = Episodes { store: unknown.clone(), writes: unknown };
+        Self { inner, limit, clock, episodes: Arc::new(Mutex::new(episodes)) }
     }
 
     /// As the store says of itself.
@@ -103,36 +129,101 @@ impl StoreGuard {
             Err(_) => "failed",
         };
         telemetry::store_call(self.inner.kind(), name, outcome, started.elapsed());
-        self.note(result.as_ref().err());
+        self.note(operation, result.as_ref().err());
         result
     }
 
-    /// Up, down or not asked yet; since when, and why.
+    /// Up, down or not asked yet; since when, and why. A store that reads and refuses to write is up, since it began to
+    /// refuse, with the reason.
     pub(crate) fn health(&self) -> ComponentHealth {
-        let episode = self.episode.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let episodes = self.episodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let refuses = episodes.store.status == Status::Up && episodes.writes.status == Status::Down;
+        let Episode { since, reason, .. } = if refuses { &episodes.writes } else { &episodes.store };
         let mut health = ComponentHealth::default();
-        (health.status, health.since, health.reason) = (episode.status, episode.since, episode.reason);
+        (health.status, health.since, health.reason) = (episodes.store.status, *since, reason.clone());
         health
     }
 
-    /// Keeps the episode and says a change of it once.
-    fn note(&self, error: Option<&StoreError>) {
-        let status = if error.is_some() { Status::Down } else { Status::Up };
-        let mut episode = self.episode.lock().unwrap_or_else(PoisonError::into_inner);
-        if episode.status == status {
-            return;
+    /// Keeps the episodes and says a change of one once.
+    fn note(&self, operation: Operation, error: Option<&StoreError>) {
+        let (now, kind) = (self.clock.now(), self.inner.kind());
+        let mut episodes = self.episodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = error.filter(|error| error.reads_go_on());
+        let down = error.filter(|error| !error.reads_go_on());
+        let status = if down.is_some() { Status::Down } else { Status::Up };
+        let store = episodes.store.turn(status, now, down);
+        if store == Some(Status::Down) {
+            // Another server may answer now: whether it takes writes is to be seen.
+            episodes.writes = Episode { status: Status::Unknown, since: now, reason: None };
         }
-        let was = episode.status;
-        *episode = Episode { status, since: self.clock.now(), reason: error.map(ToString::to_string) };
-        drop(episode);
-        match error {
-            Some(error) => {
-                tracing::error!(target: telemetry::TARGET, store = self.inner.kind(), %error, "session store is down");
+        let writes = match refused {
+            Some(_) => episodes.writes.turn(Status::Down, now, refused),
+            None if error.is_none() && operation.shows_room() => episodes.writes.turn(Status::Up, now, None),
+            None => None,
+        };
+        drop(episodes);
+        if store.is_some() {
+            match down {
+                Some(error) => {
+                    tracing::error!(target: telemetry::TARGET, store = kind, %error, "session store is down");
+                }
+                None if store == Some(Status::Down) => {
+                    tracing::info!(target: telemetry::TARGET, store = kind, "session store is up again");
+                }
+                None => {}
             }
-            None if was == Status::Down => {
-                tracing::info!(target: telemetry::TARGET, store = self.inner.kind(), "session store is up again");
-            }
-            None => {}
         }
+        match (writes, refused) {
+            (Some(_), Some(error)) => {
+                tracing::error!(target: telemetry::TARGET, store = kind, %error, "session store refuses writes");
+            }
+            (Some(Status::Down), None) => {
+                tracing::info!(target: telemetry::TARGET, store = kind, "session store takes writes again");
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_msal::ManualClock;
+
+    use super::*;
+    use crate::store::MemoryStore;
+
+    fn guard() -> (StoreGuard, ManualClock) {
+        let clock = ManualClock::new(100);
+        let store = Arc::new(MemoryStore::new());
+        (StoreGuard::new(store, Duration::from_millis(500), Arc::new(clock.clone())), clock)
+    }
+
+    #[test]
+    fn a_store_that_refuses_writes_stays_up_and_says_so_until_one_is_taken() {
+        let (guard, clock) = guard();
+        let refused = StoreError::ReadOnly { what: "full".to_owned() };
+        guard.note(Operation::Load, None);
+        clock.advance(1);
+        guard.note(Operation::Create, Some(&refused));
+        for operation in [Operation::Load, Operation::Delete, Operation::AcquireLease] {
+            clock.advance(1);
+            guard.note(operation, None);
+            let health = guard.health();
+            assert_eq!((health.status, health.since), (Status::Up, 101));
+            assert!(health.reason.is_some_and(|reason| reason.contains("full")));
+        }
+        guard.note(Operation::CompareAndSet, None);
+        assert_eq!((guard.health().status, guard.health().reason), (Status::Up, None));
+    }
+
+    #[test]
+    fn a_store_that_comes_back_is_not_said_to_refuse_what_its_predecessor_did() {
+        let (guard, clock) = guard();
+        guard.note(Operation::Create, Some(&StoreError::ReadOnly { what: "replica".to_owned() }));
+        clock.advance(1);
+        guard.note(Operation::Load, Some(&StoreError::Unavailable { what: "gone".to_owned(), source: None }));
+        assert_eq!((guard.health().status, guard.health().since), (Status::Down, 101));
+        guard.note(Operation::Load, None);
+        assert_eq!((guard.health().status, guard.health().reason), (Status::Up, None));
     }
 }

@@ -260,6 +260,18 @@ pub enum StoreError {
         #[source]
         source: Option<Box<dyn StdError + Send + Sync>>,
     },
+    /// It reads and refuses to write: a replica, or no room left.
+    #[error("the session store refuses to write: {what}")]
+    ReadOnly {
+        /// Why, in a few words.
+        what: String,
+    },
+    /// It does not let us do it: user, password or permissions are wrong.
+    #[error("the session store does not let us: {what}")]
+    Denied {
+        /// Why, in a few words.
+        what: String,
+    },
     /// It was made by a later version of this library.
     #[error("the session store has schema version {found}, this version knows {known}")]
     NewerSchema {
@@ -283,6 +295,8 @@ impl StoreError {
         match self {
             Self::Timeout { .. } => "store_timeout",
             Self::Unavailable { .. } => "store_unavailable",
+            Self::ReadOnly { .. } => "store_read_only",
+            Self::Denied { .. } => "store_denied",
             Self::NewerSchema { .. } => "store_newer_schema",
         }
     }
@@ -290,7 +304,13 @@ impl StoreError {
     /// Whether the same call can succeed later without a change of configuration.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        !matches!(self, Self::NewerSchema { .. })
+        !matches!(self, Self::NewerSchema { .. } | Self::Denied { .. })
+    }
+
+    /// Whether only writes are refused: what is stored can be read.
+    #[must_use]
+    pub fn reads_go_on(&self) -> bool {
+        matches!(self, Self::ReadOnly { .. })
     }
 }
 

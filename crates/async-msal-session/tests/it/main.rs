@@ -11,6 +11,8 @@ mod keys;
 mod records;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod redis_trouble;
 mod renewal;
 mod secrets;
 mod sign_in;

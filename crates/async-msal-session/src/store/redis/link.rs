@@ -16,7 +16,7 @@ use redis::{ErrorKind, PushInfo, PushKind, RedisError, RedisResult};
 
 use super::connection::Connection;
 use super::dial::Dial;
-use super::failure::wants_another_connection;
+use super::failure::{code, wants_another_connection};
 
 /// The part of STORE_TIMEOUT an answer may take; the rest is for giving up in an orderly way.
 const PART: f64 = 0.95;
@@ -75,7 +75,7 @@ impl Link {
             }
             live.broken.store(true, Ordering::Relaxed);
             // A read-only server has done nothing: the master may be elsewhere by now.
-            let nothing_done = error.code() == Some("READONLY");
+            let nothing_done = code(&error) == "READONLY";
             if !again || error.is_timeout() || !(repeat == Repeat::Safe || nothing_done) {
                 return Err(error);
             }

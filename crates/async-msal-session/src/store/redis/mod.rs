@@ -303,3 +303,6 @@ impl RedisStore {
             .map_err(|error| failed(&error))
     }
 }
+
+#[cfg(test)]
+mod tests;
