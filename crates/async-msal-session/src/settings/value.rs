@@ -61,6 +61,12 @@ impl From<&str> for StoreAddress {
     }
 }
 
+impl From<&String> for StoreAddress {
+    fn from(text: &String) -> Self {
+        Self::new(text)
+    }
+}
+
 impl PartialEq for StoreAddress {
     fn eq(&self, other: &Self) -> bool {
         self.expose_secret().as_bytes().ct_eq(other.expose_secret().as_bytes()).into()
