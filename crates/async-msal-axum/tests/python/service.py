@@ -1,16 +1,16 @@
 """An application on aiohttp, aiohttp_session and aiohttp_msal, as they come from PyPI.
 
-Settings come from the environment, prefix SHARED_, as aiohttp_msal reads them. Nothing of those packages is changed; from
-outside it is only told where graph.microsoft.com is (EMULATOR_PORT) and whom to trust (REQUESTS_CA_BUNDLE).
-Prints its port and ends with its standard input.
+Nothing of those packages is changed; from outside the application is told where graph.microsoft.com is (EMULATOR_PORT) and
+whom to trust (REQUESTS_CA_BUNDLE). Each line of standard input is a JSON object of environment variables, prefix SHARED_
+where aiohttp_msal reads them; the application starts anew with them and prints its port. It ends with its input.
 """
 
 import asyncio
+import json
 import os
 import socket
 import ssl
 import sys
-import threading
 
 from aiohttp import ClientSession, TCPConnector, web
 from aiohttp.abc import AbstractResolver
@@ -102,29 +102,37 @@ async def no_check():
     """In place of the package's question to a public web site."""
 
 
-async def main():
+async def start():
+    """Starts the application with the present settings and returns what has to be ended, and its port."""
     ENV.load("SHARED_")
+    ENV.database = None
     context = ssl.create_default_context(cafile=os.environ["REQUESTS_CA_BUNDLE"])
     AsyncMSAL.client_session = ClientSession(connector=TCPConnector(resolver=EmulatorResolver(), ssl=context))
     app = web.Application()
     app.add_routes(own)
     app.add_routes(ROUTES)
     await app_init_redis_session(app, check_proxy_cb=no_check)
-    runner = web.AppRunner(app)
+    runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
     listener = socket.create_server(("127.0.0.1", 0))
     await web.SockSite(runner, listener).start()
-    print(listener.getsockname()[1], flush=True)
-    ended = asyncio.Event()
-    loop = asyncio.get_running_loop()
+    return runner, listener.getsockname()[1]
 
-    def wait_for_the_end():
-        sys.stdin.read()
-        loop.call_soon_threadsafe(ended.set)
 
-    threading.Thread(target=wait_for_the_end, daemon=True).start()
-    await ended.wait()
-    os._exit(0)
+async def end(runner):
+    await runner.cleanup()
+    await AsyncMSAL.client_session.close()
+    await ENV.database.aclose()
+
+
+async def main():
+    runner = None
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        if runner is not None:
+            await end(runner)
+        os.environ.update(json.loads(line))
+        runner, port = await start()
+        print(port, flush=True)
 
 
 asyncio.run(main())

@@ -5,6 +5,7 @@ mod identity;
 mod packages;
 mod people;
 mod records;
+mod service;
 mod sharing;
 mod spoiled;
 mod tools;

@@ -1,8 +1,10 @@
 //! The Python packages, from PyPI, in virtual environments under the target folder: made once, whoever asks first.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Once;
 
 /// A release of `aiohttp_msal` and what it is run with.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +47,7 @@ impl Release {
     /// The interpreter of this release's environment; `None`, and a word about it, where no Python here is new enough.
     pub(crate) fn python(self) -> Option<PathBuf> {
         let Some(python) = find_python(self.python) else {
-            println!("no Python 3.{} here: not run beside aiohttp_msal {}", self.python, self.version);
+            say(self.python, self.version);
             return None;
         };
         let folder = self.folder();
@@ -72,6 +74,15 @@ impl Release {
     fn folder(self) -> PathBuf {
         Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("aiohttp_msal-{}", self.version))
     }
+}
+
+/// Past the capture of tests that pass, and once.
+fn say(python: u32, version: &str) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        let line = format!("no Python 3.{python} or later here: not tested beside aiohttp_msal {version}\n");
+        drop(std::io::stderr().write_all(line.as_bytes()));
+    });
 }
 
 fn pip(interpreter: &Path) -> Command {

@@ -9,7 +9,8 @@ use super::world::{Who, World, until};
 use crate::app::{ADA, CLEO, GIL};
 
 beside_both_releases! {
-    whoever_signed_in_on_rust_uses_python_with_a_renewal_and_signs_out_there,
+    whoever_signed_in_on_rust_uses_renews_and_signs_out_on_python,
+    whoever_signed_in_on_python_uses_renews_and_signs_out_on_rust,
     a_guest_is_one_person_on_both_sides,
     a_user_without_mail_is_one_person_on_both_sides,
 }
@@ -20,7 +21,7 @@ fn shown_mail(person: &Person) -> &str {
 }
 
 /// Ben and Cleo among them, whom the package cannot sign in itself.
-async fn whoever_signed_in_on_rust_uses_python_with_a_renewal_and_signs_out_there(world: World) {
+async fn whoever_signed_in_on_rust_uses_renews_and_signs_out_on_python(world: World) {
     for person in world.emulator.users() {
         let mut browser = world.signed_in_on_rust(&person.username).await;
         let user = Who::user(shown_mail(&person), &person.display_name);
@@ -39,6 +40,24 @@ async fn whoever_signed_in_on_rust_uses_python_with_a_renewal_and_signs_out_ther
         assert_eq!(world.rust_says(&mut copy).await, Who::NOBODY);
     }
     assert_eq!(world.refreshes(), 4);
+}
+
+async fn whoever_signed_in_on_python_uses_renews_and_signs_out_on_rust(world: World) {
+    for (person, name) in [(ADA, "Ada Marsh"), (GIL, "Gil Torres")] {
+        let mut browser = world.signed_in_on_python(person).await;
+        assert_eq!(world.rust_says(&mut browser).await, Who::user(person, name));
+        let token = world.rust_token(&mut browser).await;
+        assert_eq!(world.python_token(&mut browser).await, token);
+        world.expire_tokens(&world.key(&browser));
+        let renewed = world.rust_token(&mut browser).await;
+        assert_ne!(renewed, token);
+        assert_eq!(world.python_token(&mut browser).await, renewed);
+        assert_eq!(world.python_says(&mut browser).await, Who::user(person, name));
+        let mut copy = browser.clone();
+        world.on_rust(&mut browser).follow("/user/logout").await;
+        assert_eq!(world.python_says(&mut copy).await, Who::NOBODY);
+    }
+    assert_eq!(world.refreshes(), 2);
 }
 
 async fn a_guest_is_one_person_on_both_sides(world: World) {

@@ -14,6 +14,7 @@ beside_both_releases! {
     a_sign_out_on_rust_is_one_on_python,
     a_sign_out_on_python_is_one_on_rust,
     items_of_one_side_are_items_of_the_other,
+    a_visitors_items_are_shared_too,
 }
 
 async fn a_sign_in_on_rust_is_one_on_python(world: World) {
@@ -102,4 +103,15 @@ async fn items_of_one_side_are_items_of_the_other(world: World) {
     world.expire_tokens(&world.key(&browser));
     world.rust_token(&mut browser).await;
     assert_eq!(world.on_python(&mut browser).get("/count").await.body, "4");
+}
+
+async fn a_visitors_items_are_shared_too(world: World) {
+    let mut browser = world.browser();
+    assert_eq!(world.on_python(&mut browser).get("/count").await.body, "1");
+    assert_eq!(world.on_rust(&mut browser).post("/count", "").await.body, "2");
+    assert_eq!(world.python_says(&mut browser).await, Who::NOBODY);
+    let mut browser = world.browser();
+    assert_eq!(world.on_rust(&mut browser).post("/count", "").await.body, "1");
+    assert_eq!(world.on_python(&mut browser).get("/count").await.body, "2");
+    assert_eq!(world.rust_says(&mut browser).await, Who::NOBODY);
 }

@@ -8,12 +8,14 @@ use async_msal_emulator::{Endpoint, Fault, FaultRule};
 use futures_util::{StreamExt as _, pin_mut};
 
 use super::beside_both_releases;
-use super::world::{COOKIE, Who, World, until};
-use crate::app::ADA;
+use super::world::{COOKIE, Who, World, now, until};
+use crate::app::{ADA, GIL};
 
 beside_both_releases! {
     the_tools_of_python_touch_none_of_our_keys,
     records_of_an_application_whose_name_begins_with_ours_are_none_of_ours,
+    a_user_who_signed_in_on_python_is_found_by_mail_and_indexed,
+    a_job_on_rust_finds_a_record_that_0_6_7_spoiled_and_mends_it,
 }
 
 async fn the_tools_of_python_touch_none_of_our_keys(world: World) {
@@ -94,4 +96,36 @@ async fn records_of_an_application_whose_name_begins_with_ours_are_none_of_ours(
     let found = world.msal.for_user(&Find::mail("ben@other.example")).await.expect("an answer");
     assert!(found.is_none());
     assert_eq!(world.rust_says(&mut browser).await, Who::user(ADA, "Ada Marsh"));
+}
+
+/// Nobody on the Rust side met the record before: it is found by one walk through the store.
+async fn a_user_who_signed_in_on_python_is_found_by_mail_and_indexed(world: World) {
+    let ada = world.signed_in_on_python(ADA).await;
+    let gil = world.signed_in_on_python(GIL).await;
+    assert!(world.keys().iter().all(|key| !key.starts_with("async-msal:")), "nothing is indexed yet");
+    for (mail, browser) in [(ADA, &ada), (GIL, &gil)] {
+        let found = world.msal.for_user(&Find::mail(mail)).await.expect("one person").expect("a session");
+        assert_eq!(found.store_key().expect("a key").as_str(), world.key(browser));
+        let token = found.get_token(&"User.Read".into()).await.expect("a token");
+        assert!(token.expires_on > now());
+    }
+    until("the records are indexed", || {
+        world.keys().iter().filter(|key| key.starts_with("async-msal:mail:")).count() == 2
+    })
+    .await;
+    // The record says so to Python too.
+    for mut browser in [ada, gil] {
+        assert!(world.python_says(&mut browser).await.admitted);
+    }
+}
+
+async fn a_job_on_rust_finds_a_record_that_0_6_7_spoiled_and_mends_it(world: World) {
+    let mut browser = world.signed_in_on_python(ADA).await;
+    let key = world.key(&browser);
+    world.expire_tokens(&key);
+    assert_eq!(world.write_back(ADA, true).await, "identity_provider");
+    let found = world.msal.for_user(&Find::mail(ADA)).await.expect("one person").expect("a session");
+    assert_eq!(found.store_key().expect("a key").as_str(), key);
+    until("the record is mended", || world.record(&key)["created"].is_i64() && world.ttl(&key) > 0).await;
+    assert_eq!(world.python_says(&mut browser).await, Who::user(ADA, "Ada Marsh"));
 }

@@ -1,9 +1,9 @@
 //! One Redis server, one emulator, and beside it two services that share cookie and records: one in Rust, one in Python.
 
-use std::io::{BufRead as _, BufReader};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_msal_axum::async_msal::Scopes;
@@ -16,6 +16,7 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 
 use super::packages::Release;
+use super::service::{self, PythonService};
 use crate::app::serve;
 use crate::browser::{Answer, Browser};
 
@@ -23,7 +24,6 @@ pub(crate) const COOKIE: &str = "SHARED_SESSION";
 const DOMAIN: &str = "example.com";
 /// What aiohttp_msal asks for where nothing else is said.
 const SCOPES: [&str; 2] = ["User.Read", "User.Read.All"];
-const FILES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python");
 
 pub(crate) struct World {
     pub(crate) emulator: Emulator,
@@ -31,20 +31,10 @@ pub(crate) struct World {
     pub(crate) msal: Msal,
     rust: SocketAddr,
     python: PythonService,
-    folder: tempfile::TempDir,
+    variables: BTreeMap<&'static str, String>,
     release: Release,
-}
-
-struct PythonService {
-    address: SocketAddr,
-    process: Child,
-}
-
-impl Drop for PythonService {
-    fn drop(&mut self) {
-        drop(self.process.kill());
-        drop(self.process.wait());
-    }
+    /// Holds the file of the emulator's certificate authority.
+    _folder: tempfile::TempDir,
 }
 
 impl World {
@@ -56,18 +46,18 @@ impl World {
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("ca.pem"), emulator.ca_pem()).expect("the authority's file");
         let redis = RedisServer::start();
-        let mut service = command(&python, folder.path(), &emulator, &redis);
-        let python = start_service(service.arg(format!("{FILES}/service.py")));
+        let variables = variables(&emulator, &redis, folder.path());
+        let python = PythonService::start(release, &python, &variables);
         let msal = application(&emulator, &redis, folder.path());
         let layer = MsalLayer::new(msal.clone());
-        let callback = format!("https://{}/user/authorized", python.address);
+        let callback = format!("https://{}/user/authorized", python.address());
         for address in
             [layer.redirect_uri().as_str(), layer.post_logout_redirect_uri().as_str(), callback.as_str()]
         {
             emulator.register_redirect_uri(address).expect("a redirect address");
         }
         let rust = serve(router(layer)).await;
-        Some(Self { emulator, redis, msal, rust, python, folder, release })
+        Some(Self { emulator, redis, msal, rust, python, variables, release, _folder: folder })
     }
 
     /// Signs in on the Rust side, in the session that the browser has, if it has one.
@@ -129,7 +119,7 @@ impl World {
 
     /// The browser's next requests go to the Python service.
     pub(crate) fn on_python<'a>(&self, browser: &'a mut Browser) -> &'a mut Browser {
-        browser.go_to(self.python.address)
+        browser.go_to(self.python.address())
     }
 
     /// What the Rust side says of the user: mail and name, and whether its guard lets them pass.
@@ -155,11 +145,11 @@ impl World {
     /// Runs the job of `tests/python/write_back.py`; `beside` with the older release. Says where the token came from.
     pub(crate) async fn write_back(&self, mail: &str, beside: bool) -> String {
         let python = self.release.python().expect("packages");
-        let mut command = command(&python, self.folder.path(), &self.emulator, &self.redis);
+        let mut command = service::command(&python, "write_back.py");
+        command.envs(&self.variables).arg(mail).stdin(Stdio::null());
         if beside {
             command.env("PYTHONPATH", self.release.beside());
         }
-        command.arg(format!("{FILES}/write_back.py")).arg(mail).stdin(Stdio::null());
         let output = tokio::task::spawn_blocking(move || command.output()).await.expect("a thread");
         let output = output.expect("Python runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -330,30 +320,16 @@ async fn count(session: AsyncMsal) -> Result<Json<u32>, Rejection> {
     Ok(Json(next))
 }
 
-/// Python with the settings of the shared application.
-fn command(python: &Path, folder: &Path, emulator: &Emulator, redis: &RedisServer) -> Command {
-    let mut command = Command::new(python);
-    for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
-        command.env_remove(name);
-    }
-    command
-        .env_remove("CURL_CA_BUNDLE")
-        .env("REQUESTS_CA_BUNDLE", folder.join("ca.pem"))
-        .env("EMULATOR_PORT", emulator.address().port().to_string())
-        .env("SHARED_SP_APP_ID", emulator.client_id())
-        .env("SHARED_SP_APP_PW", emulator.client_secret())
-        .env("SHARED_SP_AUTHORITY", emulator.authority_url())
-        .env("SHARED_DOMAIN", DOMAIN)
-        .env("SHARED_COOKIE_NAME", COOKIE)
-        .env("SHARED_REDIS", redis.url());
-    command
-}
-
-fn start_service(command: &mut Command) -> PythonService {
-    let mut process =
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the Python service starts");
-    let mut line = String::new();
-    BufReader::new(process.stdout.take().expect("its output")).read_line(&mut line).expect("its port");
-    let port = line.trim().parse().expect("a port");
-    PythonService { address: SocketAddr::from(([127, 0, 0, 1], port)), process }
+/// The settings of the shared application, as the Python packages read them.
+fn variables(emulator: &Emulator, redis: &RedisServer, folder: &Path) -> BTreeMap<&'static str, String> {
+    BTreeMap::from([
+        ("REQUESTS_CA_BUNDLE", folder.join("ca.pem").to_str().expect("a path").to_owned()),
+        ("EMULATOR_PORT", emulator.address().port().to_string()),
+        ("SHARED_SP_APP_ID", emulator.client_id()),
+        ("SHARED_SP_APP_PW", emulator.client_secret()),
+        ("SHARED_SP_AUTHORITY", emulator.authority_url()),
+        ("SHARED_DOMAIN", DOMAIN.to_owned()),
+        ("SHARED_COOKIE_NAME", COOKIE.to_owned()),
+        ("SHARED_REDIS", redis.url()),
+    ])
 }

@@ -12,6 +12,8 @@ use crate::browser::{Answer, Browser};
 beside_both_releases! {
     a_sign_out_on_python_during_a_renewal_on_rust_stays,
     a_record_that_vanished_during_a_renewal_on_rust_stays_away,
+    an_item_that_python_saved_during_a_renewal_on_rust_is_kept,
+    a_renewal_on_both_sides_at_once_leaves_one_token_that_serves_both,
     a_write_on_rust_keeps_the_time_to_live,
     the_sliding_write_lengthens_the_life_and_python_reads_on,
 }
@@ -59,6 +61,37 @@ async fn a_record_that_vanished_during_a_renewal_on_rust_stays_away(world: World
     assert_eq!(world.rust_says(&mut copy).await, Who::NOBODY);
     assert_eq!(world.python_says(&mut copy).await, Who::NOBODY);
     assert_eq!(world.text(&key), None);
+}
+
+async fn an_item_that_python_saved_during_a_renewal_on_rust_is_kept(world: World) {
+    let browser = world.signed_in_on_rust(ADA).await;
+    let mut copy = browser.clone();
+    let answer = during_a_renewal(&world, &browser, async || {
+        let mut counting = browser.clone();
+        assert_eq!(world.on_python(&mut counting).get("/count").await.body, "1");
+    })
+    .await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(world.on_python(&mut copy).get("/count").await.body, "2");
+    assert_eq!(world.python_token(&mut copy).await, answer.json()["access_token"]);
+    assert_eq!(world.refreshes(), 1);
+}
+
+/// Python takes no lease, so two token requests are made; Entra ID keeps the earlier refresh token good.
+async fn a_renewal_on_both_sides_at_once_leaves_one_token_that_serves_both(world: World) {
+    let browser = world.signed_in_on_rust(ADA).await;
+    let mut copy = browser.clone();
+    let answer = during_a_renewal(&world, &browser, async || {
+        let mut asking = browser.clone();
+        world.python_token(&mut asking).await;
+    })
+    .await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    assert_eq!(world.refreshes(), 2);
+    let token = world.rust_token(&mut copy).await;
+    assert_eq!(world.python_token(&mut copy).await, token);
+    assert_eq!(world.rust_says(&mut copy).await, Who::user(ADA, "Ada Marsh"));
+    assert_eq!(world.refreshes(), 2);
 }
 
 async fn a_write_on_rust_keeps_the_time_to_live(world: World) {
