@@ -55,6 +55,7 @@ impl MsalBuilder {
             cookie_name: String::new(),
             store: StoreUrl::Memory,
             store_timeout: Settings::DEFAULT_STORE_TIMEOUT,
+            store_cache: false,
             layout: SessionLayout::Sealed,
             session_keys: Vec::new(),
             cookie_keys: Vec::new(),
@@ -348,7 +349,9 @@ fn open_redis(
     settings: &Settings,
     ca_pem: Option<&[u8]>,
 ) -> Result<Arc<dyn SessionStore>, SettingsError> {
-    let mut options = crate::store::RedisOptions::new(address.clone()).timeout(settings.store_timeout);
+    let mut options = crate::store::RedisOptions::new(address.clone())
+        .timeout(settings.store_timeout)
+        .read_cache(settings.store_cache);
     if let Some(pem) = ca_pem {
         options = options.ca_certificate_pem(pem);
     }

@@ -46,7 +46,11 @@ impl Reader {
         let session_idle = self.read_with(name::SESSION_IDLE, value::duration).unwrap_or(idle);
         let session_absolute = self.read_with(name::SESSION_ABSOLUTE, value::duration).unwrap_or(absolute);
         let store_timeout = self.read_with(name::STORE_TIMEOUT, value::duration);
+        let store_cache = self.read_with(name::STORE_CACHE, value::switch).unwrap_or(false);
         let store = self.store();
+        if store_cache && !matches!(store, None | Some(StoreUrl::Redis(_))) {
+            self.invalid(name::STORE_CACHE, "only Redis says when a record changed; off is wanted");
+        }
         let session_keys = self.keys(name::SESSION_KEYS);
         let cookie_keys = self.keys(name::COOKIE_KEYS);
         let allowed_tenants = self.list(name::ALLOWED_TENANTS, |text| Ok(text.to_owned()));
@@ -69,6 +73,7 @@ impl Reader {
             cookie_name,
             store: store?,
             store_timeout: store_timeout.unwrap_or(Settings::DEFAULT_STORE_TIMEOUT),
+            store_cache,
             layout,
             session_keys,
             cookie_keys,

@@ -41,6 +41,7 @@ pub struct Settings {
     pub(crate) cookie_name: String,
     pub(crate) store: StoreUrl,
     pub(crate) store_timeout: Duration,
+    pub(crate) store_cache: bool,
     pub(crate) layout: SessionLayout,
     pub(crate) session_keys: Vec<Zeroizing<Vec<u8>>>,
     pub(crate) cookie_keys: Vec<Zeroizing<Vec<u8>>>,
@@ -68,6 +69,7 @@ impl std::fmt::Debug for Settings {
             cookie_name,
             store,
             store_timeout,
+            store_cache,
             layout,
             session_keys,
             cookie_keys,
@@ -91,6 +93,7 @@ impl std::fmt::Debug for Settings {
             .field("cookie_name", cookie_name)
             .field("store", store)
             .field("store_timeout", store_timeout)
+            .field("store_cache", store_cache)
             .field("layout", layout)
             .field("session_keys", &session_keys.len())
             .field("cookie_keys", &cookie_keys.len())
@@ -186,6 +189,12 @@ impl Settings {
     #[must_use]
     pub fn store_timeout(&self) -> Duration {
         self.store_timeout
+    }
+
+    /// Whether copies of records are kept in this process while Redis watches them. Default: off.
+    #[must_use]
+    pub fn store_cache(&self) -> bool {
+        self.store_cache
     }
 
     /// How records look. Default: sealed.

@@ -41,6 +41,7 @@ variables! {
     STORE_URL, false, "sqlite: in DATA_DIR", "Session store: sqlite:<path>, redis://…, rediss://…, redis+sentinel://…, redis+cluster://…, postgres://… or memory:";
     REDIS, false, "", "Same as STORE_URL, under the name aiohttp_msal uses";
     STORE_TIMEOUT, false, "500ms", "Time limit of one store call";
+    STORE_CACHE, false, "off", "Keep copies of records in this process while Redis watches them for changes (Redis only, no Cluster)";
     SESSION_LAYOUT, false, "sealed", "sealed, or aiohttp for sharing users with Python services";
     SESSION_KEYS, false, "derived from SP_APP_PW", "Keys that seal records, comma-separated, 32 bytes in base64 each: the first seals, all open";
     COOKIE_KEYS, false, "SESSION_KEYS", "Keys that seal the sign-in cookie, as SESSION_KEYS";

@@ -12,6 +12,8 @@ mod records;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "redis")]
+mod redis_read_cache;
+#[cfg(feature = "redis")]
 mod redis_trouble;
 mod renewal;
 mod secrets;

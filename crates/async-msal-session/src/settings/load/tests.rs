@@ -87,6 +87,13 @@ fn aiohttp_msals_name_for_the_store_is_understood() {
 }
 
 #[test]
+fn a_read_cache_is_for_redis() {
+    assert!(read(&[("REDIS", "redis://redis1"), ("STORE_CACHE", "on")]).unwrap().store_cache());
+    assert!(!read(&[]).unwrap().store_cache());
+    assert!(problem(&[("STORE_CACHE", "on")]).contains("STORE_CACHE"));
+}
+
+#[test]
 fn neither_debug_nor_an_error_repeats_a_secret() {
     let settings = read(&[("SP_APP_PW_FORMER", "canary-old"), ("SESSION_KEYS", &"0a".repeat(32))]).unwrap();
     assert!(!format!("{settings:?}").contains("canary"));

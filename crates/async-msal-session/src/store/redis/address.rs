@@ -18,6 +18,18 @@ pub(super) enum Target {
     Cluster(Vec<ConnectionInfo>),
 }
 
+impl Target {
+    /// Whether the server can say by itself that a record changed.
+    pub(super) fn can_track(&self) -> bool {
+        match self {
+            Self::Single(info) | Self::Sentinel(Watched { server: info, .. }) => {
+                info.redis_settings().protocol() != ProtocolVersion::RESP2
+            }
+            Self::Cluster(_) => false,
+        }
+    }
+}
+
 /// A master watched by Sentinels.
 #[derive(Clone)]
 pub(super) struct Watched {

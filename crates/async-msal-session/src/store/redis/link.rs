@@ -125,7 +125,7 @@ fn on_end(broken: Arc<AtomicBool>) -> impl Fn(PushInfo) -> Result<(), redis::aio
     }
 }
 
-fn too_late() -> RedisError {
+pub(super) fn too_late() -> RedisError {
     std::io::Error::from(std::io::ErrorKind::TimedOut).into()
 }
 

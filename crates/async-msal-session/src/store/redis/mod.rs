@@ -6,10 +6,12 @@
 
 mod address;
 mod connection;
+mod copies;
 mod dial;
 mod failure;
 mod link;
 mod options;
+mod read_cache;
 mod scan;
 mod script;
 mod tls;
@@ -26,6 +28,7 @@ use self::dial::Dial;
 use self::failure::failed;
 use self::link::{Link, Repeat, unexpected};
 pub use self::options::RedisOptions;
+use self::read_cache::{Changing, ReadCache};
 use self::script::Scripts;
 use super::{
     CasOutcome, Cursor, Expiry, Fence, IndexEntry, IndexKey, LeaseOwner, MarkKey, Page, PutOnce,
@@ -45,6 +48,7 @@ const FENCE_LIFE: &str = "86400";
 pub struct RedisStore {
     link: Link,
     scripts: Scripts,
+    cache: Option<ReadCache>,
 }
 
 impl fmt::Debug for RedisStore {
@@ -66,8 +70,13 @@ impl RedisStore {
             tls::install_provider();
             roots = options.ca_pem.as_deref().map(tls::with_machines);
         }
+        if options.read_cache && !target.can_track() {
+            let reason = "the read cache needs RESP3 and one server, with Sentinels or without, no Cluster";
+            return Err(SettingsError::invalid(name::STORE_CACHE, reason));
+        }
         let dial = Dial::new(target, roots, options.limit);
-        Ok(Self { link: Link::new(dial, options.limit), scripts: Scripts::new() })
+        let cache = options.read_cache.then(|| ReadCache::new(dial.clone(), options.limit));
+        Ok(Self { link: Link::new(dial, options.limit), scripts: Scripts::new(), cache })
     }
 
     /// Asks for a record or several: value and what is left of its life.
@@ -132,6 +141,22 @@ impl SessionStore for RedisStore {
         Ok(self.read(&[key.as_str()]).await?.pop().flatten())
     }
 
+    async fn load_cached(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
+        if let Some(tracked) = self.cache.as_ref().and_then(ReadCache::tracked) {
+            let now = unix_milliseconds();
+            match tracked.read(key.as_str(), |value, left| stored(value, left, now)).await {
+                // The tracked connection ended; the ordinary one may be there, or is made anew.
+                Err(error) if error.is_io_error() && !error.is_timeout() => {}
+                answer => return answer.map_err(|error| failed(&error)),
+            }
+        }
+        self.load(key).await
+    }
+
+    fn keeps_copies(&self) -> bool {
+        self.cache.is_some()
+    }
+
     async fn load_many(&self, keys: &[StoreKey]) -> Result<Vec<Option<Stored>>, StoreError> {
         let keys: Vec<&str> = keys.iter().map(StoreKey::as_str).collect();
         self.read(&keys).await
@@ -143,6 +168,7 @@ impl SessionStore for RedisStore {
         value: Bytes,
         ttl: Duration,
     ) -> Result<Option<Version>, StoreError> {
+        let _changing = self.changing(key);
         let mut command = redis::cmd("SET");
         command.arg(key.as_str()).arg(value.as_ref()).arg("NX").arg("EX").arg(seconds(ttl));
         let made: Option<String> = self.command(Repeat::Unsafe, &command).await?;
@@ -156,6 +182,7 @@ impl SessionStore for RedisStore {
         value: Bytes,
         expiry: Expiry,
     ) -> Result<CasOutcome, StoreError> {
+        let _changing = self.changing(key);
         let life = match expiry {
             Expiry::Keep => None,
             Expiry::After(ttl) => Some(seconds(ttl)),
@@ -172,6 +199,7 @@ impl SessionStore for RedisStore {
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<bool, StoreError> {
+        let _changing = self.changing(key);
         let mut command = redis::cmd("DEL");
         command.arg(key.as_str());
         self.command(Repeat::Safe, &command).await
@@ -279,6 +307,11 @@ impl SessionStore for RedisStore {
 }
 
 impl RedisStore {
+    /// Held over a change of a record by this process.
+    fn changing<'a>(&'a self, key: &'a StoreKey) -> Option<Changing<'a>> {
+        self.cache.as_ref().map(|cache| cache.changing(key.as_str()))
+    }
+
     async fn command<T: redis::FromRedisValue>(
         &self,
         repeat: Repeat,

@@ -10,6 +10,7 @@ pub struct RedisOptions {
     pub(super) address: StoreAddress,
     pub(super) limit: Duration,
     pub(super) ca_pem: Option<Vec<u8>>,
+    pub(super) read_cache: bool,
 }
 
 impl RedisOptions {
@@ -17,7 +18,12 @@ impl RedisOptions {
     /// `redis+sentinel://host,host/<master>[/db]`, `redis+cluster://host,host`.
     #[must_use]
     pub fn new(address: impl Into<StoreAddress>) -> Self {
-        Self { address: address.into(), limit: Settings::DEFAULT_STORE_TIMEOUT, ca_pem: None }
+        Self {
+            address: address.into(),
+            limit: Settings::DEFAULT_STORE_TIMEOUT,
+            ca_pem: None,
+            read_cache: false,
+        }
     }
 
     /// Time limit of one call, connecting included (STORE_TIMEOUT). Default: 500 ms.
@@ -31,6 +37,14 @@ impl RedisOptions {
     #[must_use]
     pub fn ca_certificate_pem(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.ca_pem = Some(pem.into());
+        self
+    }
+
+    /// Keeps copies of records in this process as long as the server watches them for it (STORE_CACHE). A change by another
+    /// node voids a copy at once; where the connection fails unseen, after three seconds at most. Default: off.
+    #[must_use]
+    pub fn read_cache(mut self, on: bool) -> Self {
+        self.read_cache = on;
         self
     }
 }
