@@ -4,12 +4,14 @@
 //! |---|---|---|
 //! | `async-msal demo` | an emulator and a web application that signs in with it | `command/demo/mod.rs` |
 //! | `async-msal emulator` | the emulator alone, for an application of yours | `command/emulator.rs` |
+//! | `async-msal sessions` | lists, shows, revokes, cleans, repairs and counts what is in a store | `command/sessions/mod.rs` |
+//! | `async-msal token` | a live token of somebody who is signed in | `command/token.rs` |
 //!
-//! Exit codes: 0 done, 1 failed (the reason and a hint stand on standard error), 2 the command line was not
-//! understood.
+//! Exit codes stand in `command/mod.rs`.
 
 mod command;
 mod output;
+mod progress;
 mod server;
 mod signals;
 
@@ -17,10 +19,11 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Sign in with Microsoft, on this machine: a demo and the emulator behind it.
+/// Sign in with Microsoft: a demo, the emulator behind it, and tools for an application's sessions.
 #[derive(Debug, Parser)]
 #[command(name = "async-msal", version, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 the command line was not understood.\n\
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 the command line was not understood; \
+                        the help of `sessions` and `token` names theirs.\n\
                         RUST_LOG sets what is logged to standard error, for example RUST_LOG=async_msal=debug.")]
 struct Arguments {
     #[command(subcommand)]
@@ -31,6 +34,8 @@ struct Arguments {
 enum Command {
     Demo(command::demo::DemoArguments),
     Emulator(command::emulator::EmulatorArguments),
+    Sessions(command::sessions::SessionsArguments),
+    Token(command::token::TokenArguments),
 }
 
 #[tokio::main]
@@ -42,12 +47,14 @@ async fn main() -> ExitCode {
     let done = match arguments.command {
         Command::Demo(arguments) => command::demo::run(arguments).await,
         Command::Emulator(arguments) => command::emulator::run(arguments).await,
+        Command::Sessions(arguments) => command::sessions::run(arguments).await,
+        Command::Token(arguments) => command::token::run(arguments).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output::report(&failure);
-            ExitCode::FAILURE
+            ExitCode::from(failure.exit_code())
         }
     }
 }

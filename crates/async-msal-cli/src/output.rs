@@ -3,14 +3,64 @@
 use std::error::Error;
 use std::io::{IsTerminal, Write};
 
+use comfy_table::{ContentArrangement, presets};
 use tracing_subscriber::EnvFilter;
 
 use crate::command::Failure;
 
 /// One line of data. A reader that went away (`async-msal … | head -1`) is no error.
 pub(crate) fn data(line: &str) {
+    let _ = self::line(line);
+}
+
+/// One line of many.
+///
+/// # Errors
+/// The reader went away: no more is wanted.
+pub(crate) fn line(line: &str) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush())
+}
+
+/// Rows under a heading, as wide as the terminal, with lines around them there.
+#[derive(Debug)]
+pub(crate) struct Table {
+    rows: comfy_table::Table,
+    len: usize,
+}
+
+impl Table {
+    /// No rows yet. A heading of empty words is not shown.
+    pub(crate) fn new(heading: &[&str]) -> Self {
+        let mut rows = comfy_table::Table::new();
+        rows.set_content_arrangement(ContentArrangement::Dynamic);
+        let style =
+            if std::io::stdout().is_terminal() { presets::UTF8_BORDERS_ONLY } else { presets::NOTHING };
+        rows.load_style(style);
+        if heading.iter().any(|word| !word.is_empty()) {
+            rows.set_header(heading.to_vec());
+        }
+        Self { rows, len: 0 }
+    }
+
+    /// One more row.
+    pub(crate) fn add<const N: usize>(&mut self, cells: [String; N]) {
+        self.rows.add_row(cells);
+        self.len += 1;
+    }
+
+    /// Rows so far.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Prints it.
+    ///
+    /// # Errors
+    /// The reader went away.
+    pub(crate) fn print(self) -> std::io::Result<()> {
+        line(&self.rows.trim_fmt())
+    }
 }
 
 /// One line of talk.

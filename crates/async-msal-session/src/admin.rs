@@ -104,6 +104,17 @@ impl Msal {
             .try_flatten()
     }
 
+    /// One of them, by its key; `None` where it does not live.
+    ///
+    /// # Errors
+    /// [`Error::Store`] when the store cannot be asked.
+    ///
+    /// # Cancel safety
+    /// Nothing is left behind.
+    pub async fn session_summary(&self, key: &StoreKey) -> Result<Option<SessionSummary>, Error> {
+        Ok(self.load_record(key).await?.map(SessionSummary::of))
+    }
+
     /// About how many things [`sessions`](Self::sessions) walks through, for a progress bar; `None` where the store cannot say.
     ///
     /// # Errors

@@ -1,12 +1,22 @@
 //! One module per command, and the one error all of them end in.
 
+mod application;
 pub(crate) mod demo;
 pub(crate) mod emulator;
+mod person;
+pub(crate) mod sessions;
+pub(crate) mod token;
 
 use std::io;
 use std::path::PathBuf;
 
+use async_msal_axum::async_msal_session;
 use async_msal_emulator::EmulatorError;
+
+/// The codes of the commands that work on a store.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 failed, 2 the command line was not understood, 3 no such session, 4 several people match, \
+5 the user must sign in again, 6 the store or the authority cannot be reached: try again later.";
 
 /// Why a command failed. Display says what, [`Failure::hint`] what to do.
 #[derive(Debug, thiserror::Error)]
@@ -85,12 +95,73 @@ pub(crate) enum Failure {
         /// What was seen instead.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Something about the sessions of an application.
+    #[error("cannot {doing}")]
+    Sessions {
+        /// What was to be done.
+        doing: &'static str,
+        /// Why not.
+        source: async_msal_session::Error,
+    },
+    /// Nothing matches.
+    #[error("there is no live session {whom}")]
+    Nobody {
+        /// Whose was asked for.
+        whom: String,
+    },
+    /// Sessions of several people match, and nobody is guessed.
+    #[error("the sessions {whom} are several people's")]
+    Ambiguous {
+        /// Whose were asked for.
+        whom: String,
+        /// Their tenants and object ids.
+        people: Vec<(String, String)>,
+    },
+    /// Somebody is signed in, without these scopes.
+    #[error("no live session {whom} holds the scopes {scopes:?}")]
+    NoScopes {
+        /// Whose was asked for.
+        whom: String,
+        /// The scopes.
+        scopes: String,
+    },
+    /// Signing everybody out was not confirmed.
+    #[error("nothing was revoked: it was not confirmed")]
+    NotConfirmed,
     /// The process may not listen for signals.
     #[error("cannot listen for the signal to stop")]
     Signals(#[source] io::Error),
 }
 
 impl Failure {
+    /// Something about the sessions of an application; several people are told apart.
+    pub(crate) fn sessions(doing: &'static str, source: async_msal_session::Error) -> Self {
+        match source.root() {
+            async_msal_session::Error::Ambiguous(people) => {
+                let pairs = people.iter().map(|person| (person.tenant.clone(), person.object.clone()));
+                Self::Ambiguous { whom: "that match".to_owned(), people: pairs.collect() }
+            }
+            _ => Self::Sessions { doing, source },
+        }
+    }
+
+    /// Nothing matches.
+    pub(crate) fn nobody(whom: impl Into<String>) -> Self {
+        Self::Nobody { whom: whom.into() }
+    }
+
+    /// What the process ends with; [`EXIT_CODES`] says what they mean.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Nobody { .. } => 3,
+            Self::Ambiguous { .. } => 4,
+            Self::NoScopes { .. } => 5,
+            Self::Sessions { source, .. } if source.is_interaction_required() => 5,
+            Self::Sessions { source, .. } if source.is_retryable() => 6,
+            _ => 1,
+        }
+    }
+
     /// What the reader can do about it.
     pub(crate) fn hint(&self) -> Option<String> {
         Some(match self {
@@ -119,6 +190,21 @@ impl Failure {
             Failure::Session(error) => error.hint().to_string(),
             Failure::Client(error) => error.hint().to_string(),
             Failure::Check { .. } => "run it again with RUST_LOG=async_msal=debug to see more".to_owned(),
+            Failure::Sessions { source, .. } => source.hint().to_string(),
+            Failure::Nobody { .. } => {
+                "see who is signed in with `async-msal sessions list`; sessions of Rust and Python services are shown \
+                 where store, COOKIE_NAME and keys are the application's"
+                    .to_owned()
+            }
+            Failure::Ambiguous { people, .. } => {
+                let choices: Vec<String> =
+                    people.iter().map(|(tenant, object)| format!("--tenant {tenant} --oid {object}")).collect();
+                format!("name the person: {}", choices.join(", or "))
+            }
+            Failure::NoScopes { .. } => {
+                "have the application ask for these scopes at the user's next sign-in".to_owned()
+            }
+            Failure::NotConfirmed => "type yes when asked, or give --yes where nobody can be asked".to_owned(),
             Failure::Signals(_) => return None,
         })
     }

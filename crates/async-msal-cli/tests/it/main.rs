@@ -10,6 +10,7 @@ mod demo_trip;
 mod documents;
 mod emulator_command;
 mod many_sign_ins;
+mod sessions_command;
 mod site;
 /// The visitor of `demo --check` signs in here as well.
 #[path = "../../src/command/demo/check/visitor.rs"]

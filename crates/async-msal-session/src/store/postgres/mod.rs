@@ -183,7 +183,8 @@ impl Database for PostgresStore {
         now: "coalesce($1, floor(extract(epoch FROM statement_timestamp()))::bigint)",
         random: "floor(random() * 9007199254740992)::bigint",
         list: "json_array_elements_text($2::json) AS list(value)",
-        skip: " FOR UPDATE SKIP LOCKED"
+        skip: " FOR UPDATE SKIP LOCKED",
+        count: "SELECT n_live_tup FROM pg_stat_user_tables WHERE relid = 'async_msal.session'::regclass"
     );
 
     async fn fetch(&self, statement: &'static str, values: &[Value<'_>]) -> Result<Vec<PgRow>, StoreError> {

@@ -273,6 +273,11 @@ impl<D: Database> SessionStore for D {
         Ok(Page::new(records, next))
     }
 
+    async fn count_hint(&self) -> Result<Option<u64>, StoreError> {
+        let counted = self.fetch(D::STATEMENTS.count, &[]).await?;
+        counted.first().map(|row| Ok(number::<D>(row)?.max(0).unsigned_abs())).transpose()
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.execute(D::STATEMENTS.ping, &[]).await.map(drop)
     }

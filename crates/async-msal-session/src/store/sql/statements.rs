@@ -21,14 +21,16 @@ pub(crate) struct Statements {
     pub(crate) load_once: &'static str,
     pub(crate) sweep: [&'static str; 4],
     pub(crate) scan: &'static str,
+    pub(crate) count: &'static str,
     pub(crate) ping: &'static str,
 }
 
 /// Puts the statements together. `at` goes before each table's name; `now` is the time in whole seconds; `random` a number
 /// that is not met twice; `list` the table of the texts in the JSON array `$2`, its column `value`; `skip` ends the
-/// sub-select of a sweep.
+/// sub-select of a sweep; `count` asks for about how many sessions there are.
 macro_rules! statements {
-    (at: $at:literal, now: $now:literal, random: $random:literal, list: $list:literal, skip: $skip:literal) => {
+    (at: $at:literal, now: $now:literal, random: $random:literal, list: $list:literal, skip: $skip:literal,
+     count: $count:literal) => {
         $crate::store::sql::statements::Statements {
             load: concat!(
                 "SELECT value, version, expires_at FROM ", $at, "session WHERE key = $2 AND expires_at > ", $now
@@ -117,6 +119,7 @@ macro_rules! statements {
                 "SELECT key, value, version, expires_at FROM ", $at, "session \
                  WHERE key > $2 AND key < $3 AND expires_at > ", $now, " ORDER BY key LIMIT $4"
             ),
+            count: $count,
             ping: "SELECT 1",
         }
     };

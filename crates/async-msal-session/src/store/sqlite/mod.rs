@@ -72,7 +72,8 @@ impl Database for SqliteStore {
         now: "$1",
         random: "abs(random() / 2)",
         list: "json_each($2)",
-        skip: ""
+        skip: "",
+        count: "SELECT count(*) FROM session"
     );
 
     async fn fetch(
