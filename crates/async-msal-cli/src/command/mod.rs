@@ -15,8 +15,14 @@ use async_msal_emulator::EmulatorError;
 
 /// The codes of the commands that work on a store.
 pub(crate) const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 failed, 2 the command line was not understood, 3 no such session, 4 several people match, \
-5 the user must sign in again, 6 the store or the authority cannot be reached: try again later.";
+Exit codes:
+  0  done
+  1  failed
+  2  the command line was not understood
+  3  there is no such session
+  4  several people match
+  5  the user must sign in again, or has not granted the scopes
+  6  the store or the authority cannot be reached: try again later";
 
 /// Why a command failed. Display says what, [`Failure::hint`] what to do.
 #[derive(Debug, thiserror::Error)]

@@ -3,9 +3,12 @@
 use async_msal_axum::async_msal_session::{Find, Handle, Identity};
 use clap::{ArgGroup, Args};
 
+/// The ways to say it, of which one is taken.
+pub(crate) const WHOM: [&str; 3] = ["mail", "tenant", "handle"];
+
 /// Whose session.
 #[derive(Clone, Debug, Default, Args)]
-#[command(group = ArgGroup::new("whom").args(["mail", "tenant", "handle"]).multiple(false))]
+#[command(group = ArgGroup::new("whom").args(WHOM).multiple(false))]
 pub(crate) struct Whom {
     /// By mail address
     #[arg(long, value_name = "ADDRESS")]

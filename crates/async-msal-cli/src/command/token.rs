@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use async_msal_axum::async_msal_session::Find;
 use async_msal_axum::{Msal, Scopes};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde_json::json;
 
 use super::application::Application;
-use super::person::{Whom, named};
+use super::person::{WHOM, Whom, named};
 use super::{EXIT_CODES, Failure};
 use crate::output;
 
@@ -20,10 +20,10 @@ const ENDING: Duration = Duration::from_secs(10);
 /// It comes from the newest live session. A token that has expired is renewed and saved as the application does it, under
 /// the same lock, so that nobody is signed out by it. Whoever sees the output can act as the user until the token expires.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = EXIT_CODES, group = ArgGroup::new("wanted").args(WHOM).required(true))]
 pub(crate) struct TokenArguments {
     #[command(flatten)]
-    whom: RequiredWhom,
+    whom: Whom,
     /// A scope the token must have, such as Mail.Read; may be given several times [default: the application's]
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
@@ -32,13 +32,6 @@ pub(crate) struct TokenArguments {
     json: bool,
     #[command(flatten)]
     application: Application,
-}
-
-#[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
-struct RequiredWhom {
-    #[command(flatten)]
-    whom: Whom,
 }
 
 /// Prints the token.
@@ -51,7 +44,7 @@ pub(crate) async fn run(arguments: TokenArguments) -> Result<(), Failure> {
         [] => msal.settings().scopes().clone(),
         given => Scopes::parse(&given.join(" ")),
     };
-    let Some(find) = arguments.whom.whom.find() else { return Err(Failure::nobody("that was named")) };
+    let Some(find) = arguments.whom.find() else { return Err(Failure::nobody("that was named")) };
     let printed = print(&msal, &find, &scopes, arguments.json).await;
     // A token that is due ahead of time is being renewed behind the answer.
     msal.shutdown(ENDING).await;

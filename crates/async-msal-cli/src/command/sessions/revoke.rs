@@ -6,13 +6,13 @@ use std::pin::pin;
 
 use async_msal_axum::Msal;
 use async_msal_axum::async_msal_session::{Find, SessionLayout, SessionSummary, StoreKey};
-use clap::Args;
+use clap::{ArgGroup, Args};
 use futures_util::TryStreamExt;
 use serde_json::json;
 
 use super::failed;
 use crate::command::application::Application;
-use crate::command::person::{Whom, named, pair};
+use crate::command::person::{WHOM, Whom, named, pair};
 use crate::command::{EXIT_CODES, Failure};
 use crate::output;
 use crate::progress::Progress;
@@ -24,10 +24,13 @@ const REVOKE: &str = "revoke the sessions";
 /// Each is ended on all nodes; whoever used it signs in again. A mail address that several people have is refused, and
 /// the choices are named.
 #[derive(Debug, Args)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = EXIT_CODES, group = ArgGroup::new("wanted").args(WHOM).arg("all").required(true))]
 pub(super) struct RevokeArguments {
     #[command(flatten)]
-    chosen: Chosen,
+    whom: Whom,
+    /// All sessions of everybody
+    #[arg(long, conflicts_with = "oid")]
+    all: bool,
     /// Do not ask before --all
     #[arg(long)]
     yes: bool,
@@ -38,19 +41,9 @@ pub(super) struct RevokeArguments {
     application: Application,
 }
 
-#[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
-struct Chosen {
-    #[command(flatten)]
-    whom: Whom,
-    /// All sessions of everybody
-    #[arg(long, conflicts_with_all = ["mail", "tenant", "oid", "handle"])]
-    all: bool,
-}
-
 pub(super) async fn run(arguments: RevokeArguments) -> Result<(), Failure> {
     let msal = arguments.application.open()?;
-    let revoked = match arguments.chosen.whom.find() {
+    let revoked = match arguments.whom.find() {
         Some(find) => {
             let revoked = of_one(&msal, &find).await?;
             if revoked == 0 {
