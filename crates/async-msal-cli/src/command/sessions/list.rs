@@ -55,12 +55,12 @@ pub(super) async fn run(arguments: ListArguments) -> Result<(), Failure> {
         }
     }
     drop(progress);
-    lines.end().map_or(Ok(()), |count| {
-        if !arguments.json {
-            output::say(&format!("{count} sessions"));
-        }
-        Ok(())
-    })
+    if let Ok(count) = lines.end()
+        && !arguments.json
+    {
+        output::say(&format!("{count} sessions"));
+    }
+    Ok(())
 }
 
 impl ListArguments {
@@ -73,58 +73,48 @@ impl ListArguments {
     }
 }
 
-/// The output, a table or a JSON array.
-enum Lines {
-    Table { rows: Table, count: u64 },
-    Json { count: u64 },
+/// The output, a table or, without one, a JSON array.
+struct Lines {
+    table: Option<Table>,
+    count: u64,
 }
 
 const HEADING: [&str; 6] = ["handle", "mail", "name", "tenant", "signed in", "last used"];
 
 impl Lines {
     fn new(json: bool) -> Self {
-        if json { Self::Json { count: 0 } } else { Self::Table { rows: Table::new(&HEADING), count: 0 } }
+        Self { table: (!json).then(|| Table::new(&HEADING)), count: 0 }
     }
 
     fn add(&mut self, session: &SessionSummary) -> std::io::Result<()> {
-        match self {
-            Self::Table { rows, count } => {
-                *count += 1;
-                let identity = session.identity.as_ref();
-                rows.add([
-                    session.handle.to_string(),
-                    clean(session.mail.as_deref().unwrap_or("-")),
-                    clean(session.name.as_deref().unwrap_or("-")),
-                    clean(identity.map_or("-", |identity| pair(identity).0)),
-                    identity.map_or_else(|| "-".to_owned(), |identity| at(identity.signed_in_at)),
-                    at(session.created),
-                ]);
-                if rows.len() < ROWS {
-                    return Ok(());
-                }
-                std::mem::replace(rows, Table::new(&HEADING)).print()
-            }
-            Self::Json { count } => {
-                *count += 1;
-                let before = if *count == 1 { "[" } else { "," };
-                output::line(&format!("{before}{}", as_json(session)))
-            }
+        self.count += 1;
+        let Some(table) = &mut self.table else {
+            let before = if self.count == 1 { "[" } else { "," };
+            return output::line(&format!("{before}{}", as_json(session)));
+        };
+        let identity = session.identity.as_ref();
+        table.add([
+            session.handle.to_string(),
+            clean(session.mail.as_deref().unwrap_or("-")),
+            clean(session.name.as_deref().unwrap_or("-")),
+            clean(identity.map_or("-", |identity| pair(identity).0)),
+            identity.map_or_else(|| "-".to_owned(), |identity| at(identity.signed_in_at)),
+            at(session.created),
+        ]);
+        if table.len() < ROWS {
+            return Ok(());
         }
+        std::mem::replace(table, Table::new(&HEADING)).print()
     }
 
     /// Prints what is left; how many there were.
     fn end(self) -> std::io::Result<u64> {
-        match self {
-            Self::Table { rows, count } => {
-                if count == 0 || rows.len() > 0 {
-                    rows.print()?;
-                }
-                Ok(count)
-            }
-            Self::Json { count } => {
-                output::line(if count == 0 { "[]" } else { "]" })?;
-                Ok(count)
-            }
+        let Self { table, count } = self;
+        match table {
+            Some(table) if count == 0 || table.len() > 0 => table.print()?,
+            Some(_) => {}
+            None => output::line(if count == 0 { "[]" } else { "]" })?,
         }
+        Ok(count)
     }
 }
