@@ -90,8 +90,9 @@ impl Msal {
         // A record without an end, or with a `created` that Python cannot read, is mended by any write.
         let lengthen = slide == Slide::Yes || record.is_spoiled() || loaded.stored.expires_at.is_none();
         let expiry = if lengthen {
-            let now = self.clock().now();
-            record.set_created(if slide == Slide::Yes { now } else { record.created().min(now) });
+            // Never back: a clock that was set back and is set right again signs nobody out.
+            let created = record.created();
+            record.set_created(if slide == Slide::Yes { created.max(self.clock().now()) } else { created });
             Expiry::After(self.time_to_live(loaded.person.as_ref().map(|person| &person.identity)))
         } else {
             Expiry::Keep

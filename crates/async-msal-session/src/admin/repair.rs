@@ -18,6 +18,9 @@ use crate::user_index;
 /// The reason of a record whose key is not among ours.
 const UNKNOWN_KEY: &str = "unknown_key";
 
+/// Clocks of nodes may differ by so many seconds: a `created` further in the future is wrong.
+const FUTURE: i64 = 86_400;
+
 /// What a repair may do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[non_exhaustive]
@@ -53,7 +56,7 @@ pub struct RepairReport {
     pub left: BTreeMap<&'static str, u64>,
     /// Records past their idle or absolute end that were removed.
     pub expired: u64,
-    /// Records whose `created` was no integer, or in the future, and was made one.
+    /// Records whose `created` was no integer, or over a day in the future, and was made one of now.
     pub mended: u64,
     /// Records without an end that were given one.
     pub ended: u64,
@@ -136,7 +139,7 @@ async fn repair_one(
 
 async fn mend(msal: &Msal, loaded: Loaded) -> Result<Done, Error> {
     let now = msal.clock().now();
-    let created = loaded.record.is_spoiled() || loaded.record.created() > now;
+    let created = loaded.record.is_spoiled() || loaded.record.created() > now.saturating_add(FUTURE);
     let end = loaded.stored.expires_at.is_none();
     let key = loaded.key.clone();
     let loaded = if created || end {

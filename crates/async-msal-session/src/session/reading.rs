@@ -39,11 +39,19 @@ pub(crate) struct Loaded {
 
 impl Loaded {
     /// Whether the sliding write is due: at most once per tenth of the idle time. At once where the record has no end, or a
-    /// `created` that aiohttp_session cannot read or that lies in the future: the write mends that.
+    /// `created` that aiohttp_session cannot read: the write mends that. Where `created` lies in the future, one node's clock
+    /// is wrong or was, and the store's own time to live tells.
     pub(crate) fn slide_due(&self, msal: &Msal) -> bool {
-        let tenth = (seconds(msal.settings().session_idle()) / 10).max(1);
-        let age = msal.clock().now().saturating_sub(self.record.created());
-        self.stored.expires_at.is_none() || self.record.is_spoiled() || age >= tenth || age <= -tenth
+        let idle = seconds(msal.settings().session_idle());
+        let tenth = (idle / 10).max(1);
+        let now = msal.clock().now();
+        let age = now.saturating_sub(self.record.created());
+        match self.stored.expires_at {
+            None => true,
+            Some(_) if self.record.is_spoiled() => true,
+            Some(expires_at) if age < 0 => expires_at.saturating_sub(now) <= idle - tenth,
+            Some(_) => age >= tenth,
+        }
     }
 
     /// Applies a patch that the store would not take, for this process only.

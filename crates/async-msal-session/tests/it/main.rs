@@ -4,10 +4,12 @@
 mod admin;
 mod api;
 mod background_jobs;
+mod bad_records;
 mod graph;
 mod index;
 mod items;
 mod keys;
+mod nodes_renewal;
 mod records;
 #[cfg(feature = "redis")]
 mod redis;

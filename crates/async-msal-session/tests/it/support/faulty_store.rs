@@ -22,6 +22,8 @@ enum Trouble {
     FailAfter(usize),
     /// Calls wait until the gate has room for them.
     Gate(Arc<Semaphore>),
+    /// The next call waits for the gate.
+    GateOnce(Arc<Semaphore>),
 }
 
 #[derive(Debug)]
@@ -71,6 +73,13 @@ impl FaultyStore {
         gate
     }
 
+    /// The next call of `operation` waits for a permit; those after it do not.
+    pub(crate) fn gate_once(&self, operation: &'static str) -> Arc<Semaphore> {
+        let gate = Arc::new(Semaphore::new(0));
+        self.trouble(operation, Trouble::GateOnce(Arc::clone(&gate)));
+        gate
+    }
+
     pub(crate) fn calls(&self, operation: &str) -> usize {
         self.calls.lock().unwrap().get(operation).copied().unwrap_or(0)
     }
@@ -96,30 +105,52 @@ impl FaultyStore {
 
     /// Puts bytes under a key, as another service would.
     pub(crate) async fn plant(&self, key: &str, value: &str) {
+        self.plant_bytes(key, value.as_bytes().to_vec()).await;
+    }
+
+    pub(crate) async fn plant_bytes(&self, key: &str, value: Vec<u8>) {
         let key = StoreKey::from_store(key.to_owned());
         self.inner.delete(&key).await.unwrap();
-        self.inner.create(&key, value.to_owned().into(), Duration::from_secs(86_400)).await.unwrap();
+        self.inner.create(&key, value.into(), Duration::from_secs(86_400)).await.unwrap();
     }
 
     /// Writes a record again as it is, as another node would.
     pub(crate) async fn touch(&self, key: &str) {
+        let value = String::from_utf8(self.peek(key).await.to_vec()).unwrap();
+        self.overwrite(key, &value).await;
+    }
+
+    /// Writes over a record, as another service would.
+    pub(crate) async fn overwrite(&self, key: &str, value: &str) {
         let key = StoreKey::from_store(key.to_owned());
-        let Stored { value, version, .. } = self.inner.load(&key).await.unwrap().expect("a record");
-        self.inner.compare_and_set(&key, &version, value, Expiry::Keep).await.unwrap();
+        let Stored { version, .. } = self.inner.load(&key).await.unwrap().expect("a record");
+        self.inner.compare_and_set(&key, &version, value.to_owned().into(), Expiry::Keep).await.unwrap();
+    }
+
+    /// The trouble a call meets: an error, or a gate to wait at.
+    fn meet(&self, operation: &'static str) -> Result<Option<Arc<Semaphore>>, StoreError> {
+        let mut troubles = self.troubles.lock().unwrap();
+        let gate = match troubles.get_mut(operation) {
+            Some(Trouble::Fail(left)) if *left > 0 => {
+                *left -= 1;
+                return Err(StoreError::unavailable("on command", std::io::Error::other("on command")));
+            }
+            Some(Trouble::Gate(gate)) => Some(Arc::clone(gate)),
+            Some(Trouble::GateOnce(gate)) => {
+                let gate = Arc::clone(gate);
+                troubles.remove(operation);
+                Some(gate)
+            }
+            _ => None,
+        };
+        Ok(gate)
     }
 
     async fn pass(&self, operation: &'static str) -> Result<(), StoreError> {
         *self.calls.lock().unwrap().entry(operation).or_default() += 1;
         // As a store behind I/O: others get their turn between any two calls.
         tokio::task::yield_now().await;
-        let gate = match self.troubles.lock().unwrap().get_mut(operation) {
-            Some(Trouble::Fail(left)) if *left > 0 => {
-                *left -= 1;
-                return Err(StoreError::unavailable("on command", std::io::Error::other("on command")));
-            }
-            Some(Trouble::Gate(gate)) => Some(Arc::clone(gate)),
-            _ => None,
-        };
+        let gate = self.meet(operation)?;
         if let Some(gate) = gate {
             gate.acquire().await.unwrap().forget();
         }

@@ -149,6 +149,19 @@ impl World {
         change(builder(&self.emulator, &self.clock, store)).build().unwrap()
     }
 
+    /// Waits until the one session there is was lengthened at this moment.
+    pub(crate) async fn slid_to_now(&self) {
+        use async_msal_session::async_msal::Clock as _;
+        use futures_util::TryStreamExt as _;
+        loop {
+            let sessions: Vec<_> = self.msal.sessions().try_collect().await.unwrap();
+            if sessions[0].created == self.clock.now() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
     /// Waits for tasks in flight.
     pub(crate) async fn settle(&self) {
         assert!(self.msal.shutdown(Duration::from_secs(20)).await, "tasks end");
