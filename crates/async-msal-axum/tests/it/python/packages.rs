@@ -46,23 +46,25 @@ pub(crate) const V1_1_4: Release = Release {
 impl Release {
     /// The interpreter of this release's environment; `None`, and a word about it, where no Python here is new enough.
     pub(crate) fn python(self) -> Option<PathBuf> {
+        let folder = self.folder();
+        let (interpreter, done) = (folder.join("bin/python"), folder.join("done"));
+        let lock = File::create(folder.with_extension("lock")).expect("a lock file");
+        lock.lock().expect("the lock");
+        if done.exists() && interpreter.exists() {
+            return Some(interpreter);
+        }
         let Some(python) = find_python(self.python) else {
+            let missing = is_python(Path::new("python3"), self.python, "sys");
+            assert!(!missing, "python3 has no venv: scripts/test installs it");
             say(self.python, self.version);
             return None;
         };
-        let folder = self.folder();
-        let interpreter = folder.join("bin/python");
-        let lock = File::create(folder.with_extension("lock")).expect("a lock file");
-        lock.lock().expect("the lock");
-        let done = folder.join("done");
-        if !done.exists() {
-            run(Command::new(python).args(["-m", "venv", "--clear"]).arg(&folder));
-            run(pip(&interpreter).args(self.packages));
-            if let Some(beside) = self.beside {
-                run(pip(&interpreter).arg("--no-deps").arg("--target").arg(self.beside()).arg(beside));
-            }
-            std::fs::write(done, "").expect("a mark");
+        run(Command::new(python).args(["-m", "venv", "--clear"]).arg(&folder));
+        run(pip(&interpreter).args(self.packages));
+        if let Some(beside) = self.beside {
+            run(pip(&interpreter).arg("--no-deps").arg("--target").arg(self.beside()).arg(beside));
         }
+        std::fs::write(done, "").expect("a mark");
         Some(interpreter)
     }
 
@@ -100,11 +102,12 @@ fn find_python(minor: u32) -> Option<PathBuf> {
         .map(|entries| entries.filter_map(|entry| Some(entry.ok()?.path().join("bin/python3"))).collect())
         .unwrap_or_default();
     versions.sort();
-    on_path.chain(versions).find(|python| has_minor(python, minor))
+    on_path.chain(versions).find(|python| is_python(python, minor, "venv, ensurepip"))
 }
 
-fn has_minor(python: &Path, minor: u32) -> bool {
-    let ask = format!("import sys, venv, ensurepip; sys.exit(sys.version_info < (3, {minor}))");
+/// Whether this runs, is new enough, and has these modules.
+fn is_python(python: &Path, minor: u32, modules: &str) -> bool {
+    let ask = format!("import sys, {modules}; sys.exit(sys.version_info < (3, {minor}))");
     let status = Command::new(python).args(["-c", &ask]).stdin(Stdio::null()).stderr(Stdio::null()).status();
     status.is_ok_and(|status| status.success())
 }

@@ -26,7 +26,7 @@ async fn the_tools_of_python_touch_none_of_our_keys(world: World) {
     let records: Vec<String> = browsers.iter().map(|browser| world.key(browser)).collect();
     // A renewal under way holds a lease.
     world.expire_tokens(&records[0]);
-    let slow = Fault::delay(Duration::from_millis(1_500));
+    let slow = Fault::delay(Duration::from_millis(2_500));
     world.emulator.admin().fail_next(FaultRule::new(Endpoint::Token, slow)).expect("room for a fault");
     let mut asking = browsers[0].clone();
     world.on_rust(&mut asking);

@@ -22,7 +22,7 @@ beside_both_releases! {
 /// answer.
 async fn during_a_renewal(world: &World, browser: &Browser, meanwhile: impl AsyncFnOnce()) -> Answer {
     world.expire_tokens(&world.key(browser));
-    let slow = Fault::delay(Duration::from_millis(1_000));
+    let slow = Fault::delay(Duration::from_secs(2));
     world.emulator.admin().fail_next(FaultRule::new(Endpoint::Token, slow)).expect("room for a fault");
     let mut asking = browser.clone();
     world.on_rust(&mut asking);
