@@ -72,6 +72,13 @@ impl Identity {
         (&self.iss, &self.sub)
     }
 
+    /// Issuer and subject where the person is known by other ids and a logout token may name these: the issuers of Entra ID,
+    /// which send none, hold the tenant, and their users' sessions are spared one more name.
+    pub(crate) fn subject_for_logout(&self) -> Option<(&str, &str)> {
+        let of_entra = self.tid.as_deref().is_some_and(|tid| self.iss.contains(tid));
+        Some(self.subject()).filter(|subject| !of_entra && *subject != self.person())
+    }
+
     /// The item as it is stored.
     pub(crate) fn to_value(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()

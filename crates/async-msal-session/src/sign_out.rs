@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_msal::{IdTokenClaims, IdTokenError, SignOutRequest};
+use async_msal::{AuthorityKind, IdTokenClaims, IdTokenError, SignOutRequest};
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use url::Url;
@@ -30,6 +30,13 @@ pub struct SignedOut {
     pub end_session_url: Option<Url>,
     /// Whether there was a session.
     pub was_signed_in: bool,
+}
+
+/// Whether the sessions are looked for beside the index.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Walk {
+    Always,
+    IfNeeded,
 }
 
 impl Msal {
@@ -70,15 +77,15 @@ impl Msal {
     /// # Cancel safety
     /// Dropped, some may have ended; calling again ends the rest.
     pub async fn sign_out_everywhere(&self, find: &Find) -> Result<usize, Error> {
-        self.end_everywhere(find, "everywhere").await
+        self.end_everywhere(find, Walk::IfNeeded, "everywhere").await
     }
 
-    async fn end_everywhere(&self, find: &Find, cause: &'static str) -> Result<usize, Error> {
+    async fn end_everywhere(&self, find: &Find, walk: Walk, cause: &'static str) -> Result<usize, Error> {
         let mut keys: Vec<StoreKey> =
             user_index::lookup(self, find).await?.into_iter().map(|loaded| loaded.key).collect();
         // Python services that share the records write no index; a session of nobody is in none either.
         let by_handle = matches!(find, Find::Handle(_)) && keys.is_empty();
-        if by_handle || self.settings().layout() == SessionLayout::Aiohttp {
+        if walk == Walk::Always || by_handle || self.settings().layout() == SessionLayout::Aiohttp {
             let mut sessions = std::pin::pin!(self.sessions());
             while let Some(session) = sessions.try_next().await? {
                 let matches = find.matches(&session.key, session.identity.as_ref(), session.mail.as_deref());
@@ -133,7 +140,7 @@ impl Msal {
         }
         let ended = match (&token.sid, &token.sub) {
             (Some(sid), _) => self.end_sid(sid, Some(&token.iss), "back_channel").await?,
-            (None, Some(sub)) => self.end_everywhere(&Find::user(&token.iss, sub), "back_channel").await?,
+            (None, Some(sub)) => self.end_subject(&Find::user(&token.iss, sub)).await?,
             (None, None) => 0,
         };
         // From here on the token is spent. One whose sessions could not be ended may come again.
@@ -143,6 +150,15 @@ impl Msal {
             tracing::warn!(target: telemetry::TARGET, %error, "a logout token could be used again");
         }
         Ok(ended)
+    }
+
+    /// Entra ID and its kin send no logout tokens, so the subject is no name of their users' sessions: should one come, the
+    /// store is walked through.
+    async fn end_subject(&self, find: &Find) -> Result<usize, Error> {
+        match self.client().authority().kind() {
+            AuthorityKind::Oidc => self.end_everywhere(find, Walk::IfNeeded, "back_channel").await,
+            _ => self.end_everywhere(find, Walk::Always, "back_channel").await,
+        }
     }
 
     async fn end_sid(&self, sid: &str, iss: Option<&str>, cause: &'static str) -> Result<usize, Error> {

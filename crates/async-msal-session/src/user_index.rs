@@ -121,11 +121,7 @@ impl fmt::Display for PersonId {
 pub(crate) fn entries(key: &StoreKey, identity: &Identity, record: &SessionRecord) -> Vec<Find> {
     let (tenant, object) = identity.person();
     let mut finds = vec![Find::user(tenant, object), Find::Handle(key.handle())];
-    // A logout token names nobody's tenant and object id.
-    let (iss, sub) = identity.subject();
-    if (iss, sub) != (tenant, object) {
-        finds.push(Find::user(iss, sub));
-    }
+    finds.extend(identity.subject_for_logout().map(|(iss, sub)| Find::user(iss, sub)));
     finds.extend(record.text(item::MAIL).map(|mail| Find::mail(mail.to_lowercase())));
     finds.extend(identity.sid.clone().map(Find::Sid));
     finds

@@ -8,8 +8,8 @@ use async_msal_axum::async_msal::{
     Authority, ClaimsChallenge, ClientSecret, Clock, ConfidentialClient, ManualClock, SystemClock,
 };
 use async_msal_axum::async_msal_session::MsalBuilder;
-use async_msal_axum::async_msal_session::store::MemoryStore;
-use async_msal_axum::{AsyncMsal, Interaction, Msal, MsalLayer, Rejection, SignedIn, guard};
+use async_msal_axum::async_msal_session::store::{MemoryStore, SessionStore};
+use async_msal_axum::{AsyncMsal, Interaction, Msal, MsalLayer, Rejection, SignedIn, guard, routes};
 use async_msal_emulator::Emulator;
 use axum::Router;
 use axum::routing::{get, post};
@@ -26,7 +26,7 @@ pub(crate) const GIL: &str = "gil@fabrikam.example";
 
 pub(crate) struct App {
     pub(crate) address: SocketAddr,
-    pub(crate) emulator: Emulator,
+    pub(crate) emulator: Arc<Emulator>,
     pub(crate) msal: Msal,
     pub(crate) store: Arc<WatchedStore>,
     pub(crate) clock: ManualClock,
@@ -38,6 +38,7 @@ pub(crate) struct Setup {
     layer: Box<dyn FnOnce(MsalLayer) -> MsalLayer + Send>,
     msal: Box<dyn FnOnce(MsalBuilder) -> MsalBuilder + Send>,
     request_timeout: Duration,
+    store: Option<Arc<dyn SessionStore>>,
 }
 
 impl Setup {
@@ -47,6 +48,7 @@ impl Setup {
             layer: Box::new(|layer| layer),
             msal: Box::new(|msal| msal),
             request_timeout: Duration::from_secs(10),
+            store: None,
         }
     }
 
@@ -71,8 +73,19 @@ impl Setup {
         self
     }
 
+    /// In place of one in memory.
+    pub(crate) fn store(mut self, store: impl SessionStore) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
     pub(crate) async fn start(self) -> App {
         let emulator = Emulator::builder().start().await.expect("an emulator");
+        self.start_at(Arc::new(emulator)).await
+    }
+
+    /// Another node of an application that has an emulator already.
+    pub(crate) async fn start_at(self, emulator: Arc<Emulator>) -> App {
         let clock = ManualClock::new(SystemClock::default().now());
         let client = ConfidentialClient::builder(emulator.client_id())
             .authority(Authority::parse(&emulator.authority_url()).expect("an authority"))
@@ -82,7 +95,8 @@ impl Setup {
             .dangerous_allow_loopback_authority()
             .build()
             .expect("a client");
-        let store = Arc::new(WatchedStore::new(MemoryStore::with_clock(Arc::new(clock.clone()))));
+        let store = self.store.unwrap_or_else(|| Arc::new(MemoryStore::with_clock(Arc::new(clock.clone()))));
+        let store = Arc::new(WatchedStore::new(store));
         let builder = Msal::builder(client, store.clone())
             .keys_from_secrets([ClientSecret::new(emulator.client_secret())])
             .graph_url(&emulator.graph_url())
@@ -118,6 +132,7 @@ fn router(auth: MsalLayer) -> Router {
         .route("/token", get(token))
         .route("/mail", get(mail))
         .route("/step-up", get(step_up))
+        .route("/health", routes::health(auth.msal()))
         .merge(admin.route_layer(guard::roles(["Admin"])))
         .merge(auth.routes())
         .layer(auth)

@@ -71,6 +71,11 @@ impl Browser {
         self
     }
 
+    /// Another node behind the same name.
+    pub(crate) fn turn_to(&mut self, application: SocketAddr) {
+        self.application = application;
+    }
+
     /// The address bar: a navigation.
     pub(crate) async fn get(&mut self, path: &str) -> Answer {
         let request = self.navigation(Method::GET, path).header("sec-fetch-site", "none");

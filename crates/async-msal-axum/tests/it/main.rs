@@ -16,9 +16,13 @@ mod loops;
 mod mounting;
 mod own_routes;
 mod python;
+#[cfg(feature = "redis")]
+mod redis_trouble;
 mod return_address;
 mod secrets_in_logs;
 mod shutdown;
 mod sign_in;
 mod store_down;
 mod test_kit;
+#[cfg(feature = "redis")]
+mod two_nodes;

@@ -1,11 +1,12 @@
-//! A memory store that counts what is asked of it, and fails on request.
+//! A store around another that counts what is asked of it, and fails on request.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_msal_axum::async_msal_session::StoreKey;
 use async_msal_axum::async_msal_session::store::{
-    CasOutcome, Cursor, Expiry, Fence, IndexEntry, IndexKey, LeaseOwner, MarkKey, MemoryStore, Page, PutOnce,
+    CasOutcome, Cursor, Expiry, Fence, IndexEntry, IndexKey, LeaseOwner, MarkKey, Page, PutOnce,
     SessionStore, StoreError, Stored, Version,
 };
 use async_trait::async_trait;
@@ -13,7 +14,7 @@ use bytes::Bytes;
 
 #[derive(Debug)]
 pub(crate) struct WatchedStore {
-    inner: MemoryStore,
+    inner: Arc<dyn SessionStore>,
     down: AtomicBool,
     read_only: AtomicBool,
     loads: AtomicU64,
@@ -24,7 +25,7 @@ pub(crate) struct WatchedStore {
 type Answer<T> = Result<T, StoreError>;
 
 impl WatchedStore {
-    pub(crate) fn new(inner: MemoryStore) -> Self {
+    pub(crate) fn new(inner: Arc<dyn SessionStore>) -> Self {
         let zero = AtomicU64::default;
         Self {
             inner,
@@ -61,7 +62,7 @@ impl WatchedStore {
     }
 
     pub(crate) async fn records(&self) -> usize {
-        self.inner.scan("", None, 1_000).await.expect("the memory store answers").records.len()
+        self.inner.scan("", None, 1_000).await.expect("the store answers").records.len()
     }
 
     fn check_write(&self) -> Answer<()> {
