@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use async_msal_axum::async_msal_session::SessionId;
 use async_msal_axum::async_msal_session::store::{RedisOptions, RedisStore};
+use async_msal_axum::async_msal_session::{SessionId, SessionLayout};
 use async_msal_test_servers::{RedisServer, RedisServerBuilder, Sentinel};
 
 use crate::app::{ADA, App, Setup};
@@ -128,12 +128,12 @@ async fn redis_that_is_loading_is_a_503_until_it_has_loaded() {
         "for i = 1, 4000 do redis.call('SET', 'ballast' .. i, string.rep('x', 1000)) end return 'OK'";
     command(&server, &["EVAL", ballast, "0"]);
     command(&server, &["SAVE"]);
-    server.kill9();
     server.restart_without_waiting();
     let mut reason = String::new();
     while !reason.contains("LOADING") {
         is_told_to_come_back("/private", &browser.get("/private").await);
         reason = app.browser().get("/health").await.json()["store"]["reason"].to_string();
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
     recovers(&mut browser, Duration::from_secs(30)).await;
 }
@@ -164,6 +164,22 @@ async fn redis_without_room_serves_who_is_signed_in_and_signs_out() {
     let mend = ["CONFIG", "SET", "maxmemory", "0"];
     renewed_tokens_are_handed_out_and_saved_later(&app, &mut browser, &server, &mend).await;
     assert_eq!(app.signed_in(ADA).await.get("/").await.body, "Hello Ada Marsh");
+}
+
+#[tokio::test]
+async fn redis_without_room_signs_out_this_browser_in_layout_aiohttp_and_the_others_later() {
+    let server = RedisServer::start();
+    let setup = Setup::new().msal(|msal| msal.layout(SessionLayout::Aiohttp));
+    let app = setup.store(open(&server.url())).start().await;
+    let mut browser = app.signed_in(ADA).await;
+    let mut copy = browser.clone();
+    command(&server, &["CONFIG", "SET", "maxmemory", "1"]);
+    let answer = browser.post("/user/logout", "").await;
+    assert_eq!(answer.status, 202, "`{{}}` takes the record's place, and that is a write: {}", answer.body);
+    assert_eq!(copy.get("/").await.body, "Hello stranger");
+    command(&server, &["CONFIG", "SET", "maxmemory", "0"]);
+    let record = server.cli(&["KEYS", "AIOHTTP_SESSION_*"]);
+    app.until(async || server.cli(&["GET", &record]) == "{}").await;
 }
 
 #[tokio::test]
@@ -199,6 +215,8 @@ async fn serves_reads_and_refuses_sign_ins(app: &App, browser: &mut Browser) {
     assert_eq!(answer.status, 503, "{}", answer.body);
     assert!(!answer.header("retry-after").is_empty());
     assert_eq!(newcomer.cookie(SESSION).filter(|(name, _)| *name == SESSION), None);
+    let health = app.browser().get("/health").await;
+    assert!(health.json()["store"]["reason"].is_string(), "{}", health.body);
 }
 
 /// The token that the store would not take is handed out meanwhile, and stands in the record once it does.

@@ -79,7 +79,7 @@ async fn signed_in_again_on_the_other(one: &App, other: &App) {
     let mut copy = browser.clone();
     browser.turn_to(other.address);
     assert_eq!(other.sign_in(&mut browser, BEN).await.status, 303);
-    assert_eq!(at(one, &mut browser, "/").await, "Hello Ben Ortiz");
+    assert_eq!(at(one, &mut browser, "/").await, "Hello Ben Okoye");
     assert_eq!(copy.get("/").await.body, "Hello stranger", "the earlier session has ended");
 }
 

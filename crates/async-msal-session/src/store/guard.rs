@@ -87,6 +87,8 @@ impl Episode {
     /// Goes over to another status; `None` where it is the same, else the former one.
     fn turn(&mut self, status: Status, now: i64, reason: Option<&StoreError>) -> Option<Status> {
         if self.status == status {
+            // It refused connections at first and is loading by now: the present cause is told.
+            self.reason = reason.map(ToString::to_string);
             return None;
         }
         let was = self.status;
