@@ -60,7 +60,7 @@
 //! [`routes::health`] is for a route of the application's own.
 //!
 //! # Stopping
-//! [`serve_until`] lets callbacks and renewals in flight finish.
+//! [`serve_until`] lets callbacks and renewals in flight finish, and gives clients deadlines.
 //!
 //! # Testing
 //! With feature `testing`, `testing::msal()` and `testing::signed_in_cookie()` give an application's tests a
@@ -86,6 +86,7 @@ mod pages;
 mod rejection;
 mod return_to;
 pub mod routes;
+mod server;
 mod service;
 mod session_cookie;
 mod shutdown;
@@ -105,6 +106,7 @@ pub use extract::{AsyncMsal, ClientAddress, SignedIn};
 pub use layer::MsalLayer;
 pub use pages::STYLESHEET;
 pub use rejection::{Interaction, Rejection};
+pub use server::Server;
 pub use service::MsalService;
 pub use shutdown::{GRACE, serve_until};
 

@@ -1,13 +1,13 @@
 //! Stopping without losing a sign-in.
 
 use std::io;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use async_msal_session::Msal;
 use axum::Router;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+
+use crate::server::Server;
 
 /// What requests and token answers in flight may still take, all together: one token request.
 pub const GRACE: Duration = Duration::from_secs(10);
@@ -15,7 +15,7 @@ pub const GRACE: Duration = Duration::from_secs(10);
 /// Serves until `signal` comes, then stops well: no new connection, requests in flight (a callback among them) finish,
 /// then the renewals and redemptions that go on without a request, all of it within one [`GRACE`]. What takes longer,
 /// such as a WebSocket that stays open, is no longer waited for: its task ends with the runtime, which is when `main`
-/// returns.
+/// returns. Clients have the deadlines of [`Server`].
 ///
 /// ```no_run
 /// // Not run: it serves until Ctrl-C.
@@ -27,7 +27,7 @@ pub const GRACE: Duration = Duration::from_secs(10);
 /// ```
 ///
 /// # Errors
-/// The listener failed.
+/// None at present: a connection that cannot be accepted is logged, and the next one is tried.
 ///
 /// # Cancel safety
 /// Dropped, the server stops at once, and requests in flight with it; redemptions and renewals go on in tasks of
@@ -38,26 +38,11 @@ pub async fn serve_until(
     msal: &Msal,
     signal: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let (stopping, mut stopped) = watch::channel(None);
-    let deadline = stopping.subscribe();
-    let signal = async move {
-        signal.await;
-        stopping.send_replace(Some(Instant::now() + GRACE));
-    };
-    let service = app.into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, service).with_graceful_shutdown(signal);
-    let too_long = async move {
-        if stopped.wait_for(Option::is_some).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        result = server.into_future() => result?,
-        () = too_long => tracing::warn!("connections still open after {} s are no longer waited for", GRACE.as_secs()),
-    }
-    let left = deadline.borrow().map_or(GRACE, |end| end.saturating_duration_since(Instant::now()));
-    if !msal.shutdown(left).await {
+    let server = Server::start(listener, app);
+    signal.await;
+    let end = Instant::now() + GRACE;
+    server.stop().await;
+    if !msal.shutdown(end.saturating_duration_since(Instant::now())).await {
         tracing::warn!("renewals or sign-ins still in flight after {} s were given up", GRACE.as_secs());
     }
     Ok(())

@@ -12,7 +12,7 @@
 mod command;
 mod output;
 mod progress;
-mod server;
+mod request_body;
 mod signals;
 
 use std::process::ExitCode;

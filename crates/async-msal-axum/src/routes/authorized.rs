@@ -62,10 +62,15 @@ async fn finish(visit: &Visit, text: &str) -> Result<Response, Rejection> {
     };
     // 3. The rest of the sign-in, in a task of its own.
     let outcome = shared.msal.complete_sign_in(sealed, answer, &shared.hooks).await;
-    Ok(answer_browser(visit, outcome, &suffix))
+    Ok(answer_browser(visit, outcome, sealed, &suffix))
 }
 
-fn answer_browser(visit: &Visit, outcome: Result<SignInOutcome, Error>, suffix: &str) -> Response {
+fn answer_browser(
+    visit: &Visit,
+    outcome: Result<SignInOutcome, Error>,
+    sealed: &str,
+    suffix: &str,
+) -> Response {
     let shared = visit.shared();
     let keep_flow = matches!(outcome, Err(Error::Store(_)));
     let mut tries =
@@ -80,7 +85,9 @@ fn answer_browser(visit: &Visit, outcome: Result<SignInOutcome, Error>, suffix: 
         Ok(_) => headers::see_other(&shared.site.route("login/resume")),
         Err(error) => {
             tries.failed(shared.now());
-            failure::respond(visit, &error, shared.return_to.default_page())
+            // Another try ends at the page that this one was for.
+            let wanted = shared.msal.flow_return_to(sealed).unwrap_or_default();
+            failure::respond(visit, &error, &shared.return_to.resolve(&wanted))
         }
     };
     lines.extend(shared.tries_cookie.write(&shared.msal, &tries));

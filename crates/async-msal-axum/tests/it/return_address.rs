@@ -1,5 +1,7 @@
 //! The return address: whatever a link says, the browser ends inside the application, and signs in all the same.
 
+use async_msal_emulator::{Endpoint, Fault, FaultRule};
+
 use crate::app::{ADA, App, Setup};
 
 async fn end_of(app: &App, login: &str) -> String {
@@ -55,4 +57,24 @@ async fn the_default_page_can_be_chosen_inside_the_application() {
     assert_eq!(end_of(&app, "/user/login").await, "/start");
     let app = Setup::new().layer(|layer| layer.default_page("//evil.example")).start().await;
     assert_eq!(end_of(&app, "/user/login").await, "/");
+}
+
+#[tokio::test]
+async fn try_again_after_a_failed_sign_in_keeps_the_page_that_was_wanted() {
+    let app = App::start().await;
+    let mut browser = app.browser();
+    let login = browser.get("/user/login/private/a%3Fx=1").await;
+    let form = app.answer_of(&login, ADA).await;
+    let refused = Fault::oauth_error("invalid_grant", 70_008);
+    app.emulator.admin().fail_next(FaultRule::new(Endpoint::Token, refused)).expect("a fault");
+    let answer = browser.cross_site_post("/user/authorized", &form).await;
+    assert!(answer.status.is_client_error() || answer.status.is_server_error(), "{}", answer.status);
+    let again = "/user/login/private/a";
+    assert!(answer.body.contains(again), "{}", answer.body);
+    let at = answer.body.find(again).expect("the link");
+    let link = answer.body[at..].split('"').next().expect("an address").replace("&#38;", "&");
+    let login = browser.get(&link).await;
+    let form = app.answer_of(&login, ADA).await;
+    let back = browser.cross_site_post("/user/authorized", &form).await;
+    assert_eq!((back.status.as_u16(), back.location()), (303, "/private/a?x=1"), "{}", back.body);
 }

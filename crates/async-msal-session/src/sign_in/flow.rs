@@ -83,14 +83,18 @@ impl StoredFlow {
 
     /// Opens it; what is none of ours, altered, or over 15 minutes old is an expired sign-in.
     pub(super) fn open(msal: &Msal, sealed: &str) -> Result<Self, Error> {
+        let flow = Self::open_of_any_age(msal, sealed)?;
+        let age = msal.clock().now().saturating_sub(flow.issued_at);
+        let life = FLOW_LIFE.as_secs().cast_signed();
+        if (-life..life).contains(&age) { Ok(flow) } else { Err(Error::SignInExpired) }
+    }
+
+    pub(super) fn open_of_any_age(msal: &Msal, sealed: &str) -> Result<Self, Error> {
         let text = msal.open(Purpose::Flow, "", sealed).map_err(|error| {
             tracing::debug!(target: crate::telemetry::TARGET, %error, "flow cookie does not open");
             Error::SignInExpired
         })?;
-        let flow: Self = serde_json::from_slice(&text).map_err(|_| Error::SignInExpired)?;
-        let age = msal.clock().now().saturating_sub(flow.issued_at);
-        let life = FLOW_LIFE.as_secs().cast_signed();
-        if (-life..life).contains(&age) { Ok(flow) } else { Err(Error::SignInExpired) }
+        serde_json::from_slice(&text).map_err(|_| Error::SignInExpired)
     }
 
     pub(super) fn state(&self) -> &str {

@@ -274,6 +274,14 @@ impl Msal {
         sha256_hex(state.as_bytes())[..8].to_owned()
     }
 
+    /// The page that a sign-in was asked for, from its flow cookie: for another try after it failed or grew too old. `None`
+    /// where the cookie is none of ours.
+    #[must_use]
+    pub fn flow_return_to(&self, sealed: &str) -> Option<String> {
+        let flow = StoredFlow::open_of_any_age(self, sealed).ok()?;
+        Some(flow.return_to().to_owned())
+    }
+
     /// Completes a sign-in with the authority's answer and the flow cookie of the same browser.
     ///
     /// Submitted again, it waits for the first submit and gives the same answer.

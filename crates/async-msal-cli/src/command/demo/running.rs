@@ -5,16 +5,16 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::Instant;
 
-use async_msal_axum::Msal;
 use async_msal_axum::async_msal_session::Error;
 use async_msal_axum::async_msal_session::settings::{Settings, SettingsError, SettingsSource};
+use async_msal_axum::{GRACE, Msal, Server};
 use async_msal_emulator::Emulator;
 use tokio::net::TcpListener;
 
 use super::super::{Failure, not_listening, refused};
 use super::app;
 use super::folder::DataFolder;
-use crate::server::{GRACE, Server};
+use crate::request_body;
 
 /// Where the two servers listen; 0 is any free port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Running {
         let emulator = start_emulator(&folder, ports.emulator, app_port).await?;
         let settings = settings(&emulator, &folder, app_port).map_err(Error::from)?;
         let msal = Msal::from_settings(settings)?;
-        let router = app::router(&msal, &emulator, folder.path());
+        let router = request_body::bounded(app::router(&msal, &emulator, folder.path()));
         let ports = Ports { app: app_port, emulator: emulator.address().port() };
         let servers = Servers {
             v6: listeners.v6.map(|listener| Server::start(listener, router.clone())),
