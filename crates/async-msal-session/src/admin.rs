@@ -123,7 +123,8 @@ impl Msal {
     /// # Cancel safety
     /// Nothing is left behind.
     pub async fn sessions_total_hint(&self) -> Result<Option<u64>, Error> {
-        Ok(self.store().run(Operation::Scan, |store| store.count_hint()).await?)
+        let prefix = self.record_prefix();
+        Ok(self.store().run(Operation::Scan, |store| store.count_hint(&prefix)).await?)
     }
 
     /// Ends the session under a key met in a listing; `false` where there is none that lives.
@@ -178,13 +179,17 @@ impl Msal {
         })
     }
 
+    /// What the keys of records begin with.
+    fn record_prefix(&self) -> String {
+        format!("{}_", self.settings().cookie_name())
+    }
+
     /// One page of records, of both layouts.
     pub(crate) async fn page(
         &self,
         cursor: Option<Cursor>,
     ) -> Result<(Vec<(StoreKey, Stored)>, Option<Cursor>), Error> {
-        let cookie_name = self.settings().cookie_name();
-        let prefix = format!("{cookie_name}_");
+        let (cookie_name, prefix) = (self.settings().cookie_name(), self.record_prefix());
         let page = self.store().run(Operation::Scan, |store| store.scan(&prefix, cursor, PAGE)).await?;
         let ours = page.records.into_iter().filter_map(|(key, stored)| {
             let key = LAYOUTS.into_iter().find_map(|layout| StoreKey::parse(layout, cookie_name, &key))?;

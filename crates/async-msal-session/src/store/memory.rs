@@ -338,7 +338,7 @@ impl SessionStore for MemoryStore {
         Ok(Page::new(live.map(|(key, record)| (key.clone(), record.stored.clone())).collect(), next))
     }
 
-    async fn count_hint(&self) -> Result<Option<u64>, StoreError> {
+    async fn count_hint(&self, _prefix: &str) -> Result<Option<u64>, StoreError> {
         Ok(Some(self.tables().0.records.len() as u64))
     }
 

@@ -185,11 +185,13 @@ pub trait SessionStore: std::fmt::Debug + Send + Sync + 'static {
     /// [`StoreError`] when the store cannot be asked.
     async fn scan(&self, prefix: &str, cursor: Option<Cursor>, limit: usize) -> Result<Page, StoreError>;
 
-    /// About how many things the store holds, for a progress bar; `None` where that would take a walk through all of them.
+    /// About how many records of `prefix` the store holds, for a progress bar; `None` where that would take a walk through all
+    /// of them.
     ///
     /// # Errors
     /// [`StoreError`] when the store cannot be asked.
-    async fn count_hint(&self) -> Result<Option<u64>, StoreError> {
+    async fn count_hint(&self, prefix: &str) -> Result<Option<u64>, StoreError> {
+        let _ = prefix;
         Ok(None)
     }
 

@@ -301,6 +301,15 @@ impl SessionStore for RedisStore {
         Ok(Page::new(records, next))
     }
 
+    async fn count_hint(&self, prefix: &str) -> Result<Option<u64>, StoreError> {
+        let pattern = scan::pattern(prefix);
+        self.link
+            .ask(Repeat::Safe, |connection| scan::count(connection, &pattern))
+            .await
+            .map(Some)
+            .map_err(|error| failed(&error))
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.command::<String>(Repeat::Safe, &redis::cmd("PING")).await.map(drop)
     }

@@ -37,6 +37,35 @@ pub(super) async fn page(
     Ok((keys, next.map(|(node, position)| Cursor::new(format!("{node} {position}")))))
 }
 
+/// Keys a count looks at to learn how many of all keys are records.
+const SAMPLE: u32 = 1000;
+
+/// About how many keys match, over all masters: all keys, times the share of records in a sample of the first master's.
+pub(super) async fn count(connection: Connection, pattern: &str) -> RedisResult<u64> {
+    let (mut keys, mut share) = (0.0, None);
+    let mut node = connection.next_master(None).await?;
+    while let Some(master) = node {
+        let size = connection.clone().ask_node(&master, redis::cmd("DBSIZE")).await?;
+        let size: u32 = redis::from_redis_value(size)?;
+        keys += f64::from(size);
+        if share.is_none() && size > 0 {
+            let mut command = redis::cmd("SCAN");
+            command.arg(0).arg("MATCH").arg(pattern).arg("COUNT").arg(SAMPLE).arg("TYPE").arg("string");
+            let sample = connection.clone().ask_node(&master, command).await?;
+            let (_, met): (String, Vec<String>) = redis::from_redis_value(sample)?;
+            share = Some(f64::from(u32::try_from(met.len()).unwrap_or(SAMPLE)) / f64::from(size.min(SAMPLE)));
+        }
+        node = connection.next_master(Some(&master)).await?;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a rounded estimate of a count"
+    )]
+    let about = (keys * share.unwrap_or_default().min(1.0)).round() as u64;
+    Ok(about)
+}
+
 /// Keys that begin with `prefix` and a hexadecimal digit, in the server's glob language.
 pub(super) fn pattern(prefix: &str) -> String {
     let mut pattern = String::with_capacity(prefix.len() + 16);

@@ -86,6 +86,20 @@ async fn a_scan_takes_texts_under_hexadecimal_keys_and_nothing_else() {
     assert!(store.load(&key).await.unwrap().is_none());
 }
 
+#[tokio::test]
+async fn a_count_for_a_progress_bar_is_about_the_records_and_not_about_all_keys() {
+    let server = RedisServer::start();
+    let store = open(&server);
+    assert_eq!(store.count_hint("app_").await.unwrap(), Some(0));
+    for number in 0..60 {
+        let key = new_key();
+        store.create(&key, "x".into(), HOUR).await.unwrap().unwrap();
+        server.cli(&["SET", &format!("other:{number}"), "x"]);
+    }
+    let about = store.count_hint("app_").await.unwrap();
+    assert_eq!(about, Some(60), "a sample of all keys is exact");
+}
+
 #[test]
 fn what_means_something_in_a_pattern_is_taken_as_it_is() {
     assert_eq!(scan::pattern("a*[b]?_"), "a\\*\\[b\\]\\?_[0-9a-f]*");

@@ -273,7 +273,7 @@ impl<D: Database> SessionStore for D {
         Ok(Page::new(records, next))
     }
 
-    async fn count_hint(&self) -> Result<Option<u64>, StoreError> {
+    async fn count_hint(&self, _prefix: &str) -> Result<Option<u64>, StoreError> {
         let counted = self.fetch(D::STATEMENTS.count, &[]).await?;
         counted.first().map(|row| Ok(number::<D>(row)?.max(0).unsigned_abs())).transpose()
     }

@@ -266,9 +266,9 @@ impl SessionStore for FaultyStore {
         self.inner.scan(prefix, cursor, limit).await
     }
 
-    async fn count_hint(&self) -> Result<Option<u64>, StoreError> {
+    async fn count_hint(&self, prefix: &str) -> Result<Option<u64>, StoreError> {
         self.pass("count_hint").await?;
-        self.inner.count_hint().await
+        self.inner.count_hint(prefix).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
