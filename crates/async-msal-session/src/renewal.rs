@@ -4,6 +4,7 @@
 //! After taking it the record is read again: another node may have renewed. The renewal runs in a task of its own, saves
 //! before it hands out, and goes on when its caller is gone.
 
+mod flights;
 mod lease;
 mod memory;
 
@@ -14,6 +15,7 @@ use async_msal::{ClaimsChallenge, Hit, Lookup, RefreshOptions, Scopes, TokenCach
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
+use self::flights::Landing;
 pub(crate) use self::lease::{Lease, keep};
 pub(crate) use self::memory::Renewals;
 use crate::error::Error;
@@ -57,7 +59,7 @@ pub(crate) struct Request {
 }
 
 /// What came of it: the token, and the record it stands in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Renewed {
     pub(crate) token: TokenResult,
     pub(crate) loaded: Loaded,
@@ -72,20 +74,47 @@ pub(crate) fn token_hash(token: &TokenResult) -> String {
 ///
 /// Cancel safety: the renewal goes on in its task; only its answer to this caller is lost.
 pub(crate) async fn renew(msal: &Msal, request: Request) -> Result<Renewed, Error> {
+    match request.cause {
+        // Hundreds may ask at once, and all want the same: one of them asks the store.
+        Cause::Expired => {
+            let name = format!("{} {}", request.key.as_str(), request.scopes);
+            let msal = msal.clone();
+            let flights = msal.renewals().flights.clone();
+            flights.join(name, move |landing| begin(&msal, request, Some(landing))).await
+        }
+        Cause::Aging | Cause::Claims { .. } => {
+            begin(msal, request, None).await.unwrap_or(Err(Error::ShuttingDown))
+        }
+    }
+}
+
+/// Starts the task of one renewal; its answer comes here.
+fn begin(
+    msal: &Msal,
+    request: Request,
+    landing: Option<Landing>,
+) -> oneshot::Receiver<Result<Renewed, Error>> {
     let (answer, waiting) = oneshot::channel();
     let span = tracing::info_span!(target: telemetry::TARGET, "async_msal.renewal",
         session = %request.key.handle(), cause = request.cause.name());
-    let task = lead(msal.clone(), request, answer).instrument(span);
+    let task = lead(msal.clone(), request, answer, landing).instrument(span);
     msal.background().spawn(task);
-    waiting.await.unwrap_or(Err(Error::ShuttingDown))
+    waiting
 }
 
-async fn lead(msal: Msal, request: Request, answer: oneshot::Sender<Result<Renewed, Error>>) {
+async fn lead(
+    msal: Msal,
+    request: Request,
+    answer: oneshot::Sender<Result<Renewed, Error>>,
+    landing: Option<Landing>,
+) {
     let lock = msal.renewals().lock(&request.key).await;
     let turn = lock.lock().await;
     let attempt = Attempt { msal: &msal, request: &request, lease: None, unsaved: None };
     let (result, lease, unsaved) = attempt.run().await;
     drop(turn);
+    // Whoever asks from now on looks for itself.
+    drop(landing);
     // The caller may be gone; the renewal counts all the same.
     drop(answer.send(result));
     if let Some(patch) = unsaved {

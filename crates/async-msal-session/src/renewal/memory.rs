@@ -9,6 +9,7 @@ use moka::future::Cache;
 use moka::ops::compute::Op;
 use tokio::sync::Mutex;
 
+use super::flights::Flights;
 use super::{Cause, Request};
 use crate::error::{EarlierFailure, Error};
 use crate::identity::Person;
@@ -40,6 +41,7 @@ pub(crate) struct Renewals {
     locks: Cache<StoreKey, Arc<Mutex<()>>>,
     failures: Cache<String, Remembered>,
     unsaved: Cache<StoreKey, Arc<Patch>>,
+    pub(super) flights: Flights,
 }
 
 #[derive(Clone, Debug)]
@@ -54,6 +56,7 @@ impl Renewals {
             locks: Cache::builder().max_capacity(CAPACITY).time_to_idle(LOCK_IDLE).build(),
             failures: Cache::builder().max_capacity(CAPACITY).time_to_live(LONGEST_BACK_OFF).build(),
             unsaved: Cache::builder().max_capacity(CAPACITY).time_to_live(SAVE_FOR * 2).build(),
+            flights: Flights::default(),
         }
     }
 

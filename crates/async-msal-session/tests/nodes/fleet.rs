@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_msal_emulator::{Emulator, Policy};
 use async_msal_session::async_msal::AuthResponse;
 use async_msal_session::{Msal, SessionId, SignInHooks, SignInOutcome, SignInRequest};
-use async_msal_test_servers::RedisServer;
+use async_msal_test_servers::{PostgresServer, RedisServer};
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 
@@ -35,6 +35,8 @@ pub(crate) enum Backend {
     Sqlite(tempfile::TempDir),
     /// One server.
     Redis(RedisServer),
+    /// One server.
+    Postgres(PostgresServer),
 }
 
 impl Backend {
@@ -46,10 +48,15 @@ impl Backend {
         Self::Redis(RedisServer::start())
     }
 
+    pub(crate) fn postgres() -> Self {
+        Self::Postgres(PostgresServer::start())
+    }
+
     fn address(&self) -> String {
         match self {
             Self::Sqlite(folder) => format!("sqlite:{}", folder.path().join("sessions.db").display()),
             Self::Redis(server) => server.url(),
+            Self::Postgres(server) => server.url(),
         }
     }
 }

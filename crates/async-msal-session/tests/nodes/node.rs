@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_msal_session::async_msal::{Authority, ClientSecret, ConfidentialClient, Scopes};
-use async_msal_session::store::{RedisOptions, RedisStore, SessionStore, SqliteStore};
+use async_msal_session::store::{PostgresStore, RedisOptions, RedisStore, SessionStore, SqliteStore};
 use async_msal_session::{Error, Msal, SessionId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -38,7 +38,11 @@ impl Plan {
             return Arc::new(SqliteStore::open_lazy(Path::new(path)));
         }
         // A busy machine is no finding of these tests.
-        let options = RedisOptions::new(self.store.as_str()).timeout(Duration::from_secs(10));
+        let limit = Duration::from_secs(50);
+        if self.store.starts_with("postgres") {
+            return Arc::new(PostgresStore::open_lazy(&self.store, limit).unwrap());
+        }
+        let options = RedisOptions::new(self.store.as_str()).timeout(limit);
         Arc::new(RedisStore::open_lazy(&options).unwrap())
     }
 

@@ -75,3 +75,4 @@ macro_rules! on {
 
 on!(sqlite, Backend::sqlite());
 on!(redis, Backend::redis());
+on!(postgres, Backend::postgres());
