@@ -1,5 +1,6 @@
 //! Records in the store: reading, saving by compare-and-set with merge on conflict, creating, sliding, ending.
 
+mod memo;
 mod reading;
 
 use std::sync::Arc;
@@ -7,7 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-pub(crate) use self::reading::{Loaded, Memo, Seen};
+pub(crate) use self::memo::Memo;
+pub(crate) use self::reading::{Loaded, Seen};
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::msal::Msal;
@@ -170,7 +172,7 @@ impl Msal {
     ) -> Result<Option<Loaded>, Error> {
         let loaded = self.load_stored(key).await?;
         self.renewals().forget(key).await;
-        self.memo().forget(key).await;
+        self.memo().forget(key);
         match key.layout() {
             SessionLayout::Sealed => {
                 self.store().run(Operation::Delete, |store| store.delete(key)).await?;
@@ -217,7 +219,7 @@ impl Msal {
         if !matches!(call.await?, CasOutcome::Saved(_)) {
             return Ok(false);
         }
-        self.memo().forget(key).await;
+        self.memo().forget(key);
         self.store().run(Operation::Delete, |store| store.delete(key)).await?;
         Ok(true)
     }

@@ -106,6 +106,11 @@ impl Scopes {
         Ok(())
     }
 
+    /// Are all of these among the scopes of `text`?
+    pub(crate) fn are_in(&self, text: &str) -> bool {
+        self.iter().all(|scope| text.split_whitespace().any(|other| other == scope))
+    }
+
     fn covers(&self, scope: &str) -> bool {
         self.contains(scope)
             || scope.ends_with("/.default")

@@ -1,12 +1,11 @@
 //! From the bytes under a key to a session: opened, parsed once, and looked at by the clock of this moment.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_msal::TokenCache;
 use bytes::Bytes;
-use moka::future::Cache;
 
+use super::memo::Parsed;
 use super::seconds;
 use crate::error::Error;
 use crate::identity::{Person, find_person};
@@ -18,10 +17,6 @@ use crate::session_id::{SessionLayout, StoreKey};
 use crate::store::{Operation, Stored};
 use crate::telemetry;
 
-/// Most bytes of stored records whose parsed form is kept.
-const MEMO_BYTES: u64 = 32 * 1024 * 1024;
-/// A parsed form nobody asked for is dropped after this.
-const MEMO_IDLE: Duration = Duration::from_secs(60);
 /// Records of one call that reads many.
 const BATCH: usize = 100;
 
@@ -102,43 +97,6 @@ enum Absence {
     Unreadable(&'static str),
 }
 
-/// Parsed forms of records that a store gives again and again as the very same bytes. The store alone decides whether a
-/// record is still valid: what it gives is compared by its place in memory, which nothing else can take while the
-/// memo holds it.
-#[derive(Debug)]
-pub(crate) struct Memo {
-    parsed: Cache<StoreKey, Parsed>,
-}
-
-#[derive(Clone, Debug)]
-struct Parsed {
-    value: Bytes,
-    record: Arc<SessionRecord>,
-    cache: Arc<TokenCache>,
-    person: Option<Arc<Person>>,
-    former_key: bool,
-}
-
-impl Memo {
-    pub(crate) fn new() -> Self {
-        let weight = |_: &StoreKey, parsed: &Parsed| u32::try_from(parsed.value.len()).unwrap_or(u32::MAX);
-        let parsed =
-            Cache::builder().max_capacity(MEMO_BYTES).weigher(weight).time_to_idle(MEMO_IDLE).build();
-        Self { parsed }
-    }
-
-    async fn get(&self, key: &StoreKey, value: &Bytes) -> Option<Parsed> {
-        let same =
-            |parsed: &Parsed| parsed.value.as_ptr() == value.as_ptr() && parsed.value.len() == value.len();
-        self.parsed.get(key).await.filter(same)
-    }
-
-    /// Forgets a session that has ended.
-    pub(crate) async fn forget(&self, key: &StoreKey) {
-        self.parsed.invalidate(key).await;
-    }
-}
-
 impl Msal {
     /// Reads a record. Absent, signed out, past its idle or absolute end, and unreadable are all `None`; so is one that the
     /// store was to delete while it was down.
@@ -160,12 +118,12 @@ impl Msal {
         let Some(stored) = self.store().run(Operation::Load, |store| store.load_cached(key)).await? else {
             return Ok(None);
         };
-        let parsed = match self.memo().get(key, &stored.value).await {
+        let parsed = match self.memo().get(key, &stored.value) {
             Some(parsed) => Some(parsed),
             None => {
                 let parsed = self.parse_or_count(key, &stored.value);
-                if let Some(parsed) = parsed.as_ref().filter(|_| self.store().keeps_copies()) {
-                    self.memo().parsed.insert(key.clone(), parsed.clone()).await;
+                if let Some(parsed) = &parsed {
+                    self.memo().put(key, parsed);
                 }
                 parsed
             }

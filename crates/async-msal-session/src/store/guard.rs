@@ -104,11 +104,6 @@ impl StoreGuard {
         Self { inner, limit, clock, episodes: Arc::new(Mutex::new(episodes)) }
     }
 
-    /// As the store says of itself.
-    pub(crate) fn keeps_copies(&self) -> bool {
-        self.inner.keeps_copies()
-    }
-
     /// Runs one call under the time limit: `guard.run(Operation::Load, |s| s.load(&key))`.
     ///
     /// Cancel safety: as the store's own call; the guard itself keeps nothing that a drop could leave half done.

@@ -145,10 +145,6 @@ impl SessionStore for MemoryStore {
         "memory"
     }
 
-    fn keeps_copies(&self) -> bool {
-        true
-    }
-
     async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
         let (mut tables, now) = self.tables();
         Ok(tables.live(key, now).map(|record| record.stored.clone()))

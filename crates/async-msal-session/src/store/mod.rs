@@ -64,12 +64,6 @@ pub trait SessionStore: std::fmt::Debug + Send + Sync + 'static {
         self.load(key).await
     }
 
-    /// Whether [`load_cached`](Self::load_cached) gives the very same bytes, not equal ones, while a record stays as it is.
-    /// What was parsed of them is then kept as long.
-    fn keeps_copies(&self) -> bool {
-        false
-    }
-
     /// Reads many records in as few round trips as the store can, in the order of `keys`.
     ///
     /// # Errors

@@ -71,15 +71,32 @@ impl CachedToken {
             scopes: Scopes::parse(text("target").unwrap_or_default()),
         })
     }
+}
+
+/// An entry that holds a token, looked at in place: only the one that is handed out is copied.
+struct Candidate<'a> {
+    entry: &'a Map<String, Value>,
+    expires_on: i64,
+}
+
+impl<'a> Candidate<'a> {
+    fn of(entry: &'a Map<String, Value>) -> Option<Self> {
+        entry.get("secret").filter(|secret| secret.is_string())?;
+        Some(Self { entry, expires_on: time(entry, "expires_on")? })
+    }
 
     /// min(300 s, half the token's life): short-lived tokens give hits too.
     fn leeway(&self) -> i64 {
-        let life = self.cached_at.map(|cached_at| self.expires_on.saturating_sub(cached_at));
+        let life = time(self.entry, "cached_at").map(|cached_at| self.expires_on.saturating_sub(cached_at));
         life.map_or(LONGEST_LEEWAY, |life| LONGEST_LEEWAY.min(life / 2)).max(0)
     }
 
-    pub(crate) fn is_usable(&self, now: i64) -> bool {
+    fn is_usable(&self, now: i64) -> bool {
         self.expires_on.saturating_sub(now) >= self.leeway()
+    }
+
+    fn token(&self) -> Option<CachedToken> {
+        CachedToken::from_entry(self.entry)
     }
 }
 
@@ -106,12 +123,12 @@ impl AccessTokenQuery<'_> {
 
 /// Every scope asked is granted by name, or this very set was asked before and granted.
 fn covers(entry: &Map<String, Value>, scopes: &Scopes) -> bool {
-    let target = Scopes::parse(entry.get("target").and_then(Value::as_str).unwrap_or_default());
-    if scopes.is_subset(&target) {
+    let target = entry.get("target").and_then(Value::as_str).unwrap_or_default();
+    if scopes.are_in(target) {
         return true;
     }
     let asked = entry.get(REQUESTED).and_then(Value::as_array).into_iter().flatten();
-    asked.filter_map(Value::as_str).any(|asked| scopes.is_subset(&Scopes::parse(asked)))
+    asked.filter_map(Value::as_str).any(|asked| scopes.are_in(asked))
 }
 
 /// As [`covers`], and Graph's scopes in either spelling.
@@ -124,9 +141,9 @@ fn grants(entry: &Map<String, Value>, scopes: &Scopes) -> bool {
 impl TokenCache {
     /// The usable token with the longest life left. Reads only.
     pub(crate) fn find(&self, query: &AccessTokenQuery<'_>, now: i64) -> Lookup {
-        let found = self.matching(query);
-        let expired = !found.is_empty();
-        match found.into_iter().filter(|token| token.is_usable(now)).max_by_key(|token| token.expires_on) {
+        let mut expired = false;
+        let usable = self.matching(query).inspect(|_| expired = true).filter(|found| found.is_usable(now));
+        match usable.max_by_key(|found| found.expires_on).and_then(|found| found.token()) {
             Some(token) => {
                 let renew_due = token.refresh_on.is_some_and(|refresh_on| refresh_on < now);
                 Lookup::Hit(Hit { token, renew_due })
@@ -138,8 +155,8 @@ impl TokenCache {
 
     /// A token inside the leeway: no longer handed out while it can be renewed, still good if it cannot.
     pub(crate) fn find_unexpired(&self, query: &AccessTokenQuery<'_>, now: i64) -> Option<CachedToken> {
-        let found = self.matching(query).into_iter().filter(|token| token.expires_on > now);
-        found.max_by_key(|token| token.expires_on)
+        let found = self.matching(query).filter(|found| found.expires_on > now);
+        found.max_by_key(|found| found.expires_on)?.token()
     }
 
     /// Whether the scopes were granted and can be used: an access token for them, expired or not, or a refresh token that came with
@@ -154,9 +171,9 @@ impl TokenCache {
         granted && (refresh_tokens().next().is_some() || self.find_unexpired(query, now).is_some())
     }
 
-    fn matching(&self, query: &AccessTokenQuery<'_>) -> Vec<CachedToken> {
+    fn matching<'a>(&'a self, query: &AccessTokenQuery<'_>) -> impl Iterator<Item = Candidate<'a>> {
         let entries = self.entries(ACCESS_TOKEN).filter(|(_, entry)| query.matches(entry));
-        entries.filter_map(|(_, entry)| CachedToken::from_entry(entry)).collect()
+        entries.filter_map(|(_, entry)| Candidate::of(entry))
     }
 
     /// The account's refresh tokens with their keys, newest first; of any tenant and any scopes.

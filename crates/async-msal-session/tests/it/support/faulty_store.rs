@@ -164,10 +164,6 @@ impl SessionStore for FaultyStore {
         "faulty"
     }
 
-    fn keeps_copies(&self) -> bool {
-        self.inner.keeps_copies()
-    }
-
     async fn load(&self, key: &StoreKey) -> Result<Option<Stored>, StoreError> {
         self.pass("load").await?;
         self.inner.load(key).await

@@ -1,0 +1,164 @@
+//! Parsed forms of records that were read a moment ago: the requests of one page are a burst, and find the same bytes.
+
+use std::fmt;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_msal::TokenCache;
+use bytes::Bytes;
+
+use crate::identity::Person;
+use crate::record::SessionRecord;
+use crate::session_id::StoreKey;
+
+/// Places; a record has one, which the next record of the same place takes over when it is met twice in a row there: memory
+/// that is kept is cold when it is freed, which users who come once are not worth.
+const PLACES: usize = 1024;
+/// A larger record is not kept: all places together take 32 MB with records as a sign-in leaves them, four times this at
+/// worst.
+const LARGEST: usize = 32 * 1024;
+/// A form nobody asked for is dropped after this, as others are asked for.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// What was made of a record's bytes.
+#[derive(Clone, Debug)]
+pub(super) struct Parsed {
+    pub(super) value: Bytes,
+    pub(super) record: Arc<SessionRecord>,
+    pub(super) cache: Arc<TokenCache>,
+    pub(super) person: Option<Arc<Person>>,
+    pub(super) former_key: bool,
+}
+
+/// The store alone decides whether a record is still valid and what stands in it. Its answer is compared byte by byte,
+/// which costs next to nothing beside opening and parsing it; so does a miss.
+pub(crate) struct Memo {
+    places: Box<[Place]>,
+    /// Who was met last in each place: a hash of the record's key.
+    met: Box<[AtomicU64]>,
+    hasher: RandomState,
+    /// The place that is looked at next for something to drop.
+    hand: AtomicUsize,
+}
+
+type Place = Mutex<Option<Kept>>;
+
+struct Kept {
+    key: StoreKey,
+    parsed: Parsed,
+    asked: Instant,
+}
+
+impl fmt::Debug for Memo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memo").field("places", &self.places.len()).finish_non_exhaustive()
+    }
+}
+
+impl Memo {
+    pub(crate) fn new() -> Self {
+        let places = (0..PLACES).map(|_| Mutex::new(None)).collect();
+        let met = (0..PLACES).map(|_| AtomicU64::new(0)).collect();
+        Self { places, met, hasher: RandomState::new(), hand: AtomicUsize::new(0) }
+    }
+
+    /// The parsed form of these very bytes under this key.
+    pub(super) fn get(&self, key: &StoreKey, value: &Bytes) -> Option<Parsed> {
+        self.drop_idle();
+        let mut place = locked(&self.places[self.place(key)]);
+        let kept = place.as_mut().filter(|kept| kept.key == *key && kept.parsed.value == *value)?;
+        kept.asked = Instant::now();
+        Some(kept.parsed.clone())
+    }
+
+    /// Keeps what was parsed for a record that is met again.
+    pub(super) fn put(&self, key: &StoreKey, parsed: &Parsed) {
+        let (hash, number) = (self.hasher.hash_one(key), self.place(key));
+        let met_before = self.met[number].swap(hash, Ordering::Relaxed) == hash;
+        if met_before && parsed.value.len() <= LARGEST {
+            let kept = Kept { key: key.clone(), parsed: parsed.clone(), asked: Instant::now() };
+            let former = locked(&self.places[number]).replace(kept);
+            // When the place is free again.
+            drop(former);
+        }
+    }
+
+    /// Forgets a session that has ended.
+    pub(crate) fn forget(&self, key: &StoreKey) {
+        let former = locked(&self.places[self.place(key)]).take_if(|kept| kept.key == *key);
+        drop(former);
+    }
+
+    fn place(&self, key: &StoreKey) -> usize {
+        self.hasher.hash_one(key) as usize % PLACES
+    }
+
+    fn drop_idle(&self) {
+        let number = self.hand.fetch_add(1, Ordering::Relaxed) % self.places.len();
+        let idle = locked(&self.places[number]).take_if(|kept| kept.asked.elapsed() > IDLE);
+        drop(idle);
+    }
+}
+
+fn locked(place: &Place) -> MutexGuard<'_, Option<Kept>> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: u32) -> StoreKey {
+        StoreKey::from_store(format!("s_{number:032x}"))
+    }
+
+    fn parsed(value: impl Into<Bytes>) -> Parsed {
+        Parsed {
+            value: value.into(),
+            record: Arc::default(),
+            cache: Arc::default(),
+            person: None,
+            former_key: false,
+        }
+    }
+
+    fn put(memo: &Memo, key: &StoreKey, parsed: &Parsed) {
+        memo.put(key, parsed);
+        memo.put(key, parsed);
+    }
+
+    #[test]
+    fn a_record_that_is_met_once_is_not_kept() {
+        let memo = Memo::new();
+        memo.put(&key(1), &parsed("one"));
+        assert!(memo.get(&key(1), &"one".into()).is_none());
+    }
+
+    #[test]
+    fn only_the_same_bytes_under_the_same_key_are_known() {
+        let memo = Memo::new();
+        put(&memo, &key(1), &parsed("one"));
+        assert!(memo.get(&key(1), &"one".into()).is_some());
+        assert!(memo.get(&key(1), &"two".into()).is_none());
+        assert!(memo.get(&key(2), &"one".into()).is_none());
+    }
+
+    #[test]
+    fn an_ended_session_is_forgotten_and_no_other() {
+        let memo = Memo::new();
+        put(&memo, &key(1), &parsed("one"));
+        memo.forget(&key(2));
+        assert!(memo.get(&key(1), &"one".into()).is_some());
+        memo.forget(&key(1));
+        assert!(memo.get(&key(1), &"one".into()).is_none());
+    }
+
+    #[test]
+    fn a_large_record_is_not_kept() {
+        let (memo, value) = (Memo::new(), Bytes::from(vec![b'x'; LARGEST + 1]));
+        put(&memo, &key(1), &parsed(value.clone()));
+        assert!(memo.get(&key(1), &value).is_none());
+    }
+}
