@@ -7,7 +7,7 @@ use async_msal_session::StoreKey;
 use async_msal_session::store::{
     CasOutcome, Expiry, LeaseOwner, MarkKey, PutOnce, RedisStore, SessionStore, StoreError,
 };
-use async_msal_test_servers::{RedisServer, Sentinel};
+use async_msal_test_servers::{RedisCluster, RedisServer, Sentinel};
 
 use crate::redis::{HOUR, new_key, open, recovers_within};
 
@@ -276,4 +276,40 @@ async fn an_answer_never_reaches_another_question() {
     let answers: u32 = readers.join_all().await.into_iter().sum();
     let (kills, _server) = killer.join().unwrap();
     assert!(answers > 100 && kills > 10, "{answers} answers, {kills} kills");
+}
+
+#[tokio::test]
+async fn a_cluster_that_was_down_is_used_again_by_itself() {
+    let mut cluster = RedisCluster::start();
+    let store = open(&cluster.url());
+    record(&store).await;
+    for number in 0..3 {
+        cluster.node_mut(number).kill9();
+    }
+    every_call_fails_in_time(&store).await;
+    for number in 0..3 {
+        cluster.node_mut(number).restart();
+    }
+    cluster.wait_until_ok();
+    recovers_within(BACK, &store).await;
+}
+
+#[tokio::test]
+async fn a_master_of_a_cluster_that_does_not_answer_costs_no_call_more_than_the_limit() {
+    let cluster = RedisCluster::start();
+    let store = open(&cluster.url());
+    let mut keys = Vec::new();
+    for _ in 0..30 {
+        keys.push(record(&store).await);
+    }
+    cluster.nodes()[1].pause();
+    for key in &keys {
+        let _answer_or_error = timed(store.load(key)).await;
+    }
+    cluster.nodes()[1].resume();
+    cluster.wait_until_ok();
+    recovers_within(BACK, &store).await;
+    for key in &keys {
+        assert!(timed(store.load(key)).await.unwrap().is_some());
+    }
 }
