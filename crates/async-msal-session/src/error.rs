@@ -106,7 +106,7 @@ impl Error {
     /// A stable code for logs, pages and metrics.
     #[must_use]
     pub fn code(&self) -> Cow<'static, str> {
-        match self {
+        match self.root() {
             Self::Earlier(failure) => Cow::Owned(failure.code.clone()),
             other => Cow::Borrowed(other.label()),
         }
