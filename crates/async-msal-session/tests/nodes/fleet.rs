@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_msal_emulator::{Emulator, Policy};
 use async_msal_session::async_msal::AuthResponse;
 use async_msal_session::{Msal, SessionId, SignInHooks, SignInOutcome, SignInRequest};
-use async_msal_test_servers::{PostgresServer, RedisServer};
+use async_msal_test_servers::{PostgresServer, RedisCluster, RedisServer};
 use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 
@@ -35,6 +35,8 @@ pub(crate) enum Backend {
     Sqlite(tempfile::TempDir),
     /// One server.
     Redis(RedisServer),
+    /// Three masters.
+    Cluster(RedisCluster),
     /// One server.
     Postgres(PostgresServer),
 }
@@ -48,6 +50,10 @@ impl Backend {
         Self::Redis(RedisServer::start())
     }
 
+    pub(crate) fn cluster() -> Self {
+        Self::Cluster(RedisCluster::start())
+    }
+
     pub(crate) fn postgres() -> Self {
         Self::Postgres(PostgresServer::start())
     }
@@ -56,6 +62,7 @@ impl Backend {
         match self {
             Self::Sqlite(folder) => format!("sqlite:{}", folder.path().join("sessions.db").display()),
             Self::Redis(server) => server.url(),
+            Self::Cluster(cluster) => cluster.url(),
             Self::Postgres(server) => server.url(),
         }
     }
@@ -237,9 +244,13 @@ impl Node {
         }
     }
 
-    pub(crate) async fn give_up(&self, session: &SessionId, scopes: &str, after: Duration) {
-        let after_ms = u64::try_from(after.as_millis()).unwrap();
-        self.done(Order::GiveUp { session: text(session), scopes: scopes.to_owned(), after_ms }).await;
+    pub(crate) async fn begin(&self, session: &SessionId, scopes: &str) {
+        self.done(Order::Begin { session: text(session), scopes: scopes.to_owned() }).await;
+    }
+
+    /// The caller of what was begun goes away.
+    pub(crate) async fn abandon(&self) {
+        self.done(Order::Abandon).await;
     }
 
     pub(crate) async fn sign_out(&self, session: &SessionId) {

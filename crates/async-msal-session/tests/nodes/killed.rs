@@ -169,4 +169,5 @@ macro_rules! leases_on {
 }
 
 leases_on!(sqlite, Backend::sqlite());
+leases_on!(cluster, Backend::cluster());
 leases_on!(postgres, Backend::postgres());

@@ -11,7 +11,7 @@ use async_msal_session::store::{PostgresStore, RedisOptions, RedisStore, Session
 use async_msal_session::{Error, Msal, SessionId};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::held_store::HeldStore;
 
@@ -78,8 +78,10 @@ pub(crate) enum Moment {
 pub(crate) enum Order {
     /// So many requests at once, each of which loads the session; the scope sets are taken in turn.
     Ask { session: String, requests: usize, scopes: Vec<String> },
-    /// One request whose caller goes away after so many milliseconds.
-    GiveUp { session: String, scopes: String, after_ms: u64 },
+    /// One request, whose caller goes away when it is told to abandon it.
+    Begin { session: String, scopes: String },
+    /// That caller goes away.
+    Abandon,
     /// Stop at the next such moment.
     Hold(Moment),
     /// Go on.
@@ -167,6 +169,7 @@ async fn serve(plan: &Plan) {
     });
     report(None, &Report::Ready);
     let mut gate: Option<Arc<Notify>> = None;
+    let mut caller: Option<JoinHandle<Asked>> = None;
     while let Some(Numbered { number, what }) = orders.recv().await {
         match what {
             Order::Hold(moment) => {
@@ -175,6 +178,16 @@ async fn serve(plan: &Plan) {
             }
             Order::LetGo => {
                 gate.take().expect("something is held").notify_one();
+                report(number, &Report::Done);
+            }
+            Order::Begin { session, scopes } => {
+                caller = Some(tokio::spawn(request(msal.clone(), id(&session), Scopes::parse(&scopes))));
+                report(number, &Report::Done);
+            }
+            Order::Abandon => {
+                let caller = caller.take().expect("something was begun");
+                caller.abort();
+                assert!(caller.await.is_err_and(|gone| gone.is_cancelled()), "it was answered too early");
                 report(number, &Report::Done);
             }
             work => {
@@ -190,18 +203,14 @@ async fn perform(msal: Msal, order: Order) -> Report {
         Order::Ask { session, requests, scopes } => {
             Report::Asked(ask(&msal, &session, requests, &scopes).await)
         }
-        Order::GiveUp { session, scopes, after_ms } => {
-            let one = request(msal, id(&session), Scopes::parse(&scopes));
-            let given_up = tokio::time::timeout(Duration::from_millis(after_ms), one).await;
-            assert!(given_up.is_err(), "the answer came too early for this test");
-            Report::Done
-        }
         Order::SignOut { session } => {
             let page = format!("{PUBLIC_URL}/user/signed-out").parse().unwrap();
             msal.sign_out(&id(&session), &page, None).await.unwrap();
             Report::Done
         }
-        Order::Hold(_) | Order::LetGo => unreachable!("done by whoever reads the orders"),
+        Order::Hold(_) | Order::LetGo | Order::Begin { .. } | Order::Abandon => {
+            unreachable!("done by whoever reads the orders")
+        }
     }
 }
 

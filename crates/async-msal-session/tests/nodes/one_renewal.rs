@@ -1,10 +1,7 @@
 //! Four processes, one expired session, refresh tokens that work once.
 
-use std::time::Duration;
-
-use async_msal_emulator::{Endpoint, Fault, FaultRule};
-
 use crate::fleet::{ADA, Backend, Fleet, ask_all, strict};
+use crate::node::Moment;
 
 /// Requests of each process.
 const REQUESTS: usize = 200;
@@ -36,10 +33,12 @@ async fn dropped_caller(backend: Backend) {
     let fleet = Fleet::new(backend, strict()).await;
     let [node, other] = fleet.nodes().await;
     let id = fleet.expired(ADA).await;
-    let slow = FaultRule::new(Endpoint::Token, Fault::delay(Duration::from_secs(2)));
-    fleet.emulator.admin().fail_next(slow).unwrap();
-    node.give_up(&id, "User.Read", Duration::from_secs(1)).await;
-    assert_eq!(fleet.refreshes(), 1, "the renewal had not begun");
+    node.hold(Moment::LeaseTaken).await;
+    node.begin(&id, "User.Read").await;
+    node.held(Moment::LeaseTaken).await;
+    node.abandon().await;
+    assert_eq!(fleet.refreshes(), 0);
+    node.let_go().await;
     let all = ask_all(&[&node, &other], &id, 20, &["User.Read"]).await;
     assert_eq!((all.failed(), all.served(), all.tokens.len()), (0, 40, 1), "{all:?}");
     assert_eq!((fleet.refreshes(), fleet.reuses()), (1, 0));
@@ -75,4 +74,5 @@ macro_rules! on {
 
 on!(sqlite, Backend::sqlite());
 on!(redis, Backend::redis());
+on!(cluster, Backend::cluster());
 on!(postgres, Backend::postgres());

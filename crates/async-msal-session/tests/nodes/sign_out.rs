@@ -34,4 +34,5 @@ macro_rules! on {
 
 on!(sqlite, Backend::sqlite());
 on!(redis, Backend::redis());
+on!(cluster, Backend::cluster());
 on!(postgres, Backend::postgres());
