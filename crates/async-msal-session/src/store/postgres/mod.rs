@@ -21,6 +21,9 @@ const CONNECTIONS: u32 = 10;
 /// A pool that gives no connection is replaced, but not more often than this.
 const POOL_LIFE: Duration = Duration::from_secs(5);
 
+/// Opening that takes longer is given up, and begun again by the next call. Making the tables takes well under a second.
+const OPENING: Duration = Duration::from_secs(5);
+
 /// What may stand behind the `?` of an address.
 const PARAMETERS: [&str; 11] = [
     "sslmode",
@@ -57,7 +60,7 @@ struct Shared {
     pool: Mutex<(PgPool, Instant)>,
     /// Whether the schema was seen to be there.
     ready: AtomicBool,
-    opening: tokio::sync::Mutex<()>,
+    opening: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl fmt::Debug for PostgresStore {
@@ -103,33 +106,40 @@ impl PostgresStore {
         let shared = Shared {
             pool: Mutex::new((pool(&options, limit), Instant::now())),
             ready: AtomicBool::new(false),
-            opening: tokio::sync::Mutex::new(()),
+            opening: Arc::default(),
         };
         Ok(Self { options, limit, shared: Arc::new(shared) })
     }
 
-    /// The pool, its schema brought up. That runs in a task of its own, so that a caller who gives up does not start it over.
+    /// The pool, its schema brought up. That runs in a task of its own, so that a caller who gives up does not start it over,
+    /// one at a time, and has an end of its own, since a server may hang as well as refuse.
     async fn pool(&self) -> Result<PgPool, StoreError> {
-        let pool = self.shared.pool.lock().unwrap_or_else(PoisonError::into_inner).0.clone();
-        if self.shared.ready.load(Ordering::Acquire) {
-            return Ok(pool);
-        }
-        let (shared, ours) = (Arc::clone(&self.shared), pool.clone());
-        let opening = tokio::spawn(async move {
-            let _turn = shared.opening.lock().await;
-            if !shared.ready.load(Ordering::Acquire) {
-                schema::bring_up(&ours).await?;
-                shared.ready.store(true, Ordering::Release);
+        if !self.shared.ready.load(Ordering::Acquire) {
+            let turn = Arc::clone(&self.shared.opening).lock_owned().await;
+            if !self.shared.ready.load(Ordering::Acquire) {
+                let store = self.clone();
+                let opening = tokio::spawn(async move {
+                    let _turn = turn;
+                    store.open().await.inspect_err(|error| store.note(error))
+                });
+                opening.await.map_err(|error| {
+                    StoreError::unavailable("opening the PostgreSQL database was interrupted", error)
+                })??;
             }
-            Ok::<(), StoreError>(())
-        });
-        opening
+        }
+        Ok(self.current_pool())
+    }
+
+    fn current_pool(&self) -> PgPool {
+        self.shared.pool.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    async fn open(&self) -> Result<(), StoreError> {
+        tokio::time::timeout(OPENING, schema::bring_up(&self.current_pool()))
             .await
-            .map_err(|error| {
-                StoreError::unavailable("opening the PostgreSQL database was interrupted", error)
-            })?
-            .inspect_err(|error| self.note(error))?;
-        Ok(pool)
+            .unwrap_or_else(|_| Err(failed::<Self>(sqlx::Error::PoolTimedOut)))?;
+        self.shared.ready.store(true, Ordering::Release);
+        Ok(())
     }
 
     /// Repairs what a failure tells is broken: tables that are gone, and a pool whose connections all hang.
@@ -186,6 +196,11 @@ impl Database for PostgresStore {
         skip: " FOR UPDATE SKIP LOCKED",
         count: "SELECT n_live_tup FROM pg_stat_user_tables WHERE relid = 'async_msal.session'::regclass"
     );
+
+    /// read_only_sql_transaction, disk_full.
+    fn refuses_writes(code: &str) -> bool {
+        matches!(code, "25006" | "53100")
+    }
 
     async fn fetch(&self, statement: &'static str, values: &[Value<'_>]) -> Result<Vec<PgRow>, StoreError> {
         let pool = self.pool().await?;

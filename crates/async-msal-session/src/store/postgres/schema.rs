@@ -9,7 +9,7 @@ use super::{PostgresStore, StoreError};
 const VERSION: i64 = 1;
 
 /// Nodes that start together take turns under this advisory lock: the first makes the tables.
-const LOCK: &str = "SELECT pg_advisory_xact_lock(7453010373645639777)";
+pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock(7453010373645639777)";
 
 /// Keys are compared byte by byte, whatever the database's own order of letters is: a scan relies on it.
 const SCHEMA: &str = r#"
@@ -41,6 +41,8 @@ pub(super) async fn bring_up(pool: &PgPool) -> Result<(), StoreError> {
         return known(found);
     }
     let mut transaction = pool.begin().await.map_err(failed)?;
+    // A node that vanished here holds the turn no longer than this.
+    transaction.execute("SET LOCAL idle_in_transaction_session_timeout = '5s'").await.map_err(failed)?;
     transaction.execute(LOCK).await.map_err(failed)?;
     let found = match version(&mut transaction).await.map_err(failed)? {
         Some(found) => found,

@@ -219,3 +219,40 @@ async fn statements_use_their_indexes() {
         assert!(plan.contains("Index") && !plan.contains("Seq Scan"), "{plan}");
     }
 }
+
+#[tokio::test]
+async fn a_database_that_takes_no_writes_reads_and_says_so() {
+    let server = PostgresServer::start();
+    let store = open(&server, AMPLE);
+    store.create(&key('1'), Bytes::from_static(b"x"), HOUR).await.unwrap();
+    let _done = server.sql("ALTER DATABASE postgres SET default_transaction_read_only = on");
+    let replica = open(&server, AMPLE);
+    assert!(replica.load(&key('1')).await.unwrap().is_some());
+    let refused = replica.delete(&key('1')).await.unwrap_err();
+    assert!(refused.reads_go_on(), "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_connection_that_falls_silent_while_the_tables_are_made_is_given_up() {
+    let server = PostgresServer::start();
+    let (port, mute) = proxy(server.port()).await;
+    let address = server.url().replace(&server.port().to_string(), &port.to_string());
+    let store = PostgresStore::open_lazy(&address, AMPLE).unwrap();
+    // Another node holds the turn, so that opening waits in the server.
+    let options = PgConnectOptions::from_url(&Url::parse(&server.url()).unwrap()).unwrap();
+    let mut other = options.connect().await.unwrap();
+    let lock = sqlx::AssertSqlSafe(schema::LOCK.replace("_xact", ""));
+    sqlx::raw_sql(lock).execute(&mut other).await.unwrap();
+    let end = Instant::now() + AMPLE;
+    let waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted";
+    while sqlx::query(waiting).fetch_optional(&mut other).await.unwrap().is_none() {
+        assert!(Instant::now() < end, "it does not wait for the turn");
+        let _no_answer = tokio::time::timeout(SHORT, store.ping()).await;
+    }
+    mute.send(1).unwrap();
+    drop(other);
+    let end = Instant::now() + AMPLE;
+    while !matches!(tokio::time::timeout(SHORT, store.ping()).await, Ok(Ok(()))) {
+        assert!(Instant::now() < end, "not back");
+    }
+}

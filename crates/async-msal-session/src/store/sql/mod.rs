@@ -29,6 +29,9 @@ pub(crate) trait Database: Debug + Send + Sync + 'static {
     /// The statements in this database's words.
     const STATEMENTS: Statements;
 
+    /// Whether this code of an error says that only writes are refused: read-only, or no room left.
+    fn refuses_writes(code: &str) -> bool;
+
     /// Runs a statement: `$1` is the time, where this process keeps it, and `$2` the first of `values`.
     async fn fetch(
         &self,
@@ -101,6 +104,10 @@ where
 
 /// Keeps the cause, which names neither addresses nor values of ours.
 pub(crate) fn failed<D: Database>(error: sqlx::Error) -> StoreError {
+    let code = error.as_database_error().and_then(|cause| cause.code());
+    if code.is_some_and(|code| D::refuses_writes(&code)) {
+        return StoreError::ReadOnly { what: format!("{} is read-only or full", D::KIND) };
+    }
     StoreError::unavailable(D::KIND, error)
 }
 

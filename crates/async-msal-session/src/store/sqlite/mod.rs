@@ -76,6 +76,11 @@ impl Database for SqliteStore {
         count: "SELECT count(*) FROM session"
     );
 
+    /// SQLITE_READONLY and SQLITE_FULL; the low byte of an extended code is the plain one.
+    fn refuses_writes(code: &str) -> bool {
+        code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 8 | 13))
+    }
+
     async fn fetch(
         &self,
         statement: &'static str,

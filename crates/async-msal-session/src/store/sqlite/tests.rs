@@ -140,3 +140,15 @@ async fn among_a_hundred_thousand_records_every_step_goes_by_an_index() {
     }
     assert_eq!(met, 100_000);
 }
+
+#[tokio::test]
+async fn a_store_that_may_not_be_written_reads_and_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open_lazy(folder.path().join("s.db"));
+    store.create(&key(), Bytes::from_static(b"x"), Duration::from_secs(99)).await.unwrap();
+    let mut connection = store.pool().await.unwrap().acquire().await.unwrap();
+    sqlx::query("PRAGMA query_only = 1").execute(&mut *connection).await.unwrap();
+    let refused = sqlx::query("DELETE FROM session").execute(&mut *connection).await.unwrap_err();
+    let error = failed::<SqliteStore>(refused);
+    assert!(error.reads_go_on(), "{error:?}");
+}
