@@ -60,6 +60,8 @@ async fn the_documented_commands_and_keys_suffice() {
     let rules = format!("{} ~contract:*", rules.replace("__Host-async_msal", "contract"));
     let server = RedisServer::builder().acl_user("app", "s3cret", &rules).with_clock(&clock).start();
     keeps_the_contract(open(&server.url()), clock).await;
+    let other_database = open(&format!("{}/1", server.url().trim_end_matches('/')));
+    assert_eq!(other_database.count_hint("contract_").await.unwrap(), Some(0));
 }
 
 #[tokio::test]

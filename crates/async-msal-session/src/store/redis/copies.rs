@@ -29,7 +29,7 @@ struct State {
     order: VecDeque<(String, u64)>,
     bytes: usize,
     next: u64,
-    /// Keys that are being read, and whether they were said void meanwhile.
+    /// Keys that are being read, and how often they were said void meanwhile.
     flights: HashMap<String, Flight>,
     /// When the last answered heartbeat was sent.
     heard: Instant,
@@ -46,7 +46,8 @@ struct Copied {
 #[derive(Debug, Default)]
 struct Flight {
     readers: usize,
-    void: bool,
+    /// How often it was said void since the first of them began.
+    voided: u64,
 }
 
 /// One read under way. Dropped, it is over.
@@ -54,6 +55,8 @@ struct Flight {
 pub(super) struct Reading<'a> {
     copies: &'a Copies,
     key: &'a str,
+    /// What was said of the key before this read began does not matter to it.
+    voided: u64,
 }
 
 impl Copies {
@@ -99,8 +102,10 @@ impl Copies {
 
     /// A read of `key` begins; what it brings is kept only if nothing was said of the key until then.
     pub(super) fn begin<'a>(&'a self, key: &'a str) -> Reading<'a> {
-        self.state().flights.entry(key.to_owned()).or_default().readers += 1;
-        Reading { copies: self, key }
+        let mut state = self.state();
+        let flight = state.flights.entry(key.to_owned()).or_default();
+        flight.readers += 1;
+        Reading { copies: self, key, voided: flight.voided }
     }
 
     /// The record under `key` is not what it was.
@@ -135,7 +140,7 @@ impl Reading<'_> {
     /// Keeps what was read, for as long as the record lives and no longer than a copy may.
     pub(super) fn keep(self, stored: &Stored, left: Option<Duration>) {
         let mut state = self.copies.state();
-        let void = state.flights.get(self.key).is_none_or(|flight| flight.void);
+        let void = state.flights.get(self.key).is_none_or(|flight| flight.voided != self.voided);
         if !void && !state.over {
             state.insert(self.key, stored.clone(), Instant::now() + left.unwrap_or(LIFE).min(LIFE));
         }
@@ -192,7 +197,7 @@ impl State {
     fn forget(&mut self, key: &str) {
         self.remove(key);
         if let Some(flight) = self.flights.get_mut(key) {
-            flight.void = true;
+            flight.voided += 1;
         }
     }
 
@@ -201,7 +206,7 @@ impl State {
         self.order.clear();
         self.bytes = 0;
         for flight in self.flights.values_mut() {
-            flight.void = true;
+            flight.voided += 1;
         }
     }
 }
@@ -258,6 +263,21 @@ mod tests {
         }
         keep(&copies, "a", 9);
         assert!(copies.get("a").is_some(), "the next one is");
+        assert!(copies.state().flights.is_empty());
+    }
+
+    #[test]
+    fn readers_without_a_gap_keep_a_key_out_no_longer_than_the_one_that_was_overtaken() {
+        let copies = Copies::new(Instant::now());
+        let overtaken = copies.begin("a");
+        copies.pushed(void(&["a"]));
+        let later = copies.begin("a");
+        overtaken.keep(&record(9), None);
+        assert!(copies.get("a").is_none());
+        let last = copies.begin("a");
+        later.keep(&record(9), None);
+        assert!(copies.get("a").is_some());
+        drop(last);
         assert!(copies.state().flights.is_empty());
     }
 

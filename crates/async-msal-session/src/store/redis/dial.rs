@@ -98,9 +98,13 @@ impl Dial {
             let report = move |push| ended.send(push);
             match self.one(at(&watched.server, host, port), report).await {
                 Ok(mut connection) => {
-                    let role: Vec<Value> = redis::cmd("ROLE").query_async(&mut connection).await?;
-                    if matches!(role.first(), Some(Value::BulkString(role)) if role == b"master") {
-                        return Ok(connection);
+                    match redis::cmd("ROLE").query_async::<Vec<Value>>(&mut connection).await {
+                        Ok(role) if matches!(role.first(), Some(Value::BulkString(role)) if role == b"master") =>
+                        {
+                            return Ok(connection);
+                        }
+                        Ok(_) => {}
+                        Err(error) => failure = error,
                     }
                 }
                 Err(error) => failure = error,

@@ -91,9 +91,8 @@ impl Link {
                 return Ok(live.clone());
             }
             state.live = None;
-            // How an earlier attempt ended says nothing about now.
-            match state.attempt.take().filter(|attempt| attempt.peek().is_none()) {
-                Some(running) => state.attempt.insert(running).clone(),
+            match &state.attempt {
+                Some(running) => running.clone(),
                 None => state.attempt.insert(self.attempt()).clone(),
             }
         };
@@ -104,12 +103,14 @@ impl Link {
         let (dial, state, limit) = (self.dial.clone(), Arc::clone(&self.state), self.limit * 2);
         let task = tokio::spawn(async move {
             let broken = Arc::new(AtomicBool::new(false));
-            let connection = tokio::time::timeout(limit, dial.connect(on_end(Arc::clone(&broken))))
-                .await
-                .unwrap_or_else(|_| Err(too_late()))?;
-            let live = Live { connection, broken };
-            state.lock().unwrap_or_else(PoisonError::into_inner).live = Some(live.clone());
-            Ok(live)
+            let connecting = tokio::time::timeout(limit, dial.connect(on_end(Arc::clone(&broken))));
+            let connected = connecting.await.unwrap_or_else(|_| Err(too_late()));
+            let live = connected.map(|connection| Live { connection, broken });
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            // How it ended says nothing to those who ask later, whether or not anybody waited for it to its end.
+            state.attempt = None;
+            state.live = live.as_ref().ok().cloned();
+            live
         });
         task.map(|joined| joined.unwrap_or_else(|_| Err(too_late()))).boxed().shared()
     }

@@ -48,11 +48,28 @@ async fn adding_to_the_index_never_shortens_the_life_of_a_name() {
 }
 
 #[tokio::test]
+async fn entries_older_than_any_session_make_room_by_themselves() {
+    let server = RedisServer::start();
+    let store = open(&server);
+    let name = [IndexKey::new("async-msal:user:1".to_owned())];
+    for (age, member) in [(3700, "past"), (3500, "alive")] {
+        let fill =
+            format!("redis.call('ZADD', 'async-msal:user:1', redis.call('TIME')[1] - {age}, '{member}')");
+        server.cli(&["EVAL", &fill, "0"]);
+    }
+    store.index_add(&name, &new_key(), HOUR).await.unwrap();
+    let found = store.index_lookup(&name[0], 9).await.unwrap();
+    assert_eq!(found.len(), 2);
+    assert_eq!(found[1].key.as_str(), "alive");
+}
+
+#[tokio::test]
 async fn one_name_of_the_index_is_bounded() {
     let server = RedisServer::start();
     let store = open(&server);
     let name = [IndexKey::new("async-msal:user:1".to_owned())];
-    let fill = "for i = 1, 10000 do redis.call('ZADD', 'async-msal:user:1', i, 'old' .. i) end";
+    let fill = "local now = redis.call('TIME')[1] - 1 \
+        for i = 1, 10000 do redis.call('ZADD', 'async-msal:user:1', now, 'old' .. i) end";
     server.cli(&["EVAL", fill, "0"]);
     let key = new_key();
     store.index_add(&name, &key, HOUR).await.unwrap();
