@@ -27,6 +27,9 @@ use crate::session::{Loaded, Slide};
 use crate::session_id::{StoreKey, sha256_hex};
 use crate::telemetry;
 
+/// A lease that is lost before the request is sent is taken again, but not for ever.
+const LEASE_ROUNDS: u32 = 3;
+
 /// Why a token is renewed.
 #[derive(Clone, Debug)]
 pub(crate) enum Cause {
@@ -118,7 +121,7 @@ async fn lead(
     // The caller may be gone; the renewal counts all the same.
     drop(answer.send(result));
     if let Some(patch) = unsaved {
-        memory::keep_saving(&msal, &request.key, &patch).await;
+        keep(&msal, lease.as_ref(), memory::keep_saving(&msal, &request.key, &patch)).await;
     }
     if let Some(lease) = lease {
         lease.release(&msal).await;
@@ -154,19 +157,32 @@ impl Attempt<'_> {
         if let Some(error) = self.msal.renewals().failure(self.request, &person).await {
             return self.old_or(loaded, &person, error);
         }
-        if let Some(renewed) = self.take_lease().await? {
-            return Ok((renewed, "taken_over"));
+        for _ in 0..LEASE_ROUNDS {
+            match self.take_lease().await {
+                Ok(None) => {}
+                Ok(Some(renewed)) => return Ok((renewed, "taken_over")),
+                Err(error) => return self.old_or(loaded, &person, error),
+            }
+            let _room =
+                keep(self.msal, self.lease.as_ref(), self.msal.background().token_requests().acquire()).await;
+            // Never a local copy: another node may have renewed while the lease was waited for.
+            let loaded = self.load().await?;
+            let person = self::person(&loaded)?;
+            if let Some(token) = self.settled(&loaded, &person) {
+                return Ok((Renewed { token, loaded }, "taken_over"));
+            }
+            if let Some(error) = memory::failed_elsewhere(self.msal, self.request, &person).await {
+                return self.old_or(loaded, &person, error);
+            }
+            // A process that stood still since it took the lease may have lost it: its refresh token may be spent by now.
+            match lease::is_ours(self.msal, self.lease.as_ref()).await {
+                Ok(true) => return self.refresh(loaded, &person).await,
+                Err(error) if error.reads_go_on() => return self.refresh(loaded, &person).await,
+                Ok(false) => self.lease = None,
+                Err(error) => return self.old_or(loaded, &person, error.into()),
+            }
         }
-        // Never a local copy: another node may have renewed while the lease was waited for.
-        let loaded = self.load().await?;
-        let person = self::person(&loaded)?;
-        if let Some(token) = self.settled(&loaded, &person) {
-            return Ok((Renewed { token, loaded }, "taken_over"));
-        }
-        if let Some(error) = memory::failed_elsewhere(self.msal, self.request, &person).await {
-            return self.old_or(loaded, &person, error);
-        }
-        self.refresh(loaded, &person).await
+        self.old_or(loaded, &person, lease::lost_again())
     }
 
     async fn load(&self) -> Result<Loaded, Error> {
@@ -195,8 +211,8 @@ impl Attempt<'_> {
         self.msal.client().find_unexpired_token(&loaded.cache, &person.account, &self.request.scopes)
     }
 
-    /// Waits for the lease, looking in between whether its holder has renewed for us. Where the store cannot give
-    /// leases (read-only, full), the renewal goes on under this process's lock alone.
+    /// Waits for the lease, looking in between whether its holder has renewed for us. Where the store takes no writes
+    /// (read-only, full), nobody gets a lease, and the renewal goes on under this process's lock alone.
     async fn take_lease(&mut self) -> Result<Option<Renewed>, Error> {
         let started = Instant::now();
         let mut waiting = lease::Waiting::new();
@@ -208,10 +224,11 @@ impl Attempt<'_> {
                     return Ok(None);
                 }
                 Ok(None) => waiting.pause().await?,
-                Err(error) => {
+                Err(error) if error.reads_go_on() => {
                     tracing::warn!(target: telemetry::TARGET, %error, "renewing without a lease");
                     return Ok(None);
                 }
+                Err(error) => return Err(error.into()),
             }
             let loaded = self.load().await?;
             let person = person(&loaded)?;
@@ -222,7 +239,6 @@ impl Attempt<'_> {
     }
 
     async fn refresh(&mut self, loaded: Loaded, person: &Person) -> Result<(Renewed, &'static str), Error> {
-        let _room = self.msal.background().token_requests().acquire().await;
         let mut cache = TokenCache::clone(&loaded.cache);
         cache.mark_unchanged();
         let options = match &self.request.cause {
@@ -248,6 +264,12 @@ impl Attempt<'_> {
                 Err(error.into())
             }
             Err(error) => {
+                // Refused since another node's renewal came first, in spite of all: its token serves as well.
+                if let Ok(now) = self.load().await
+                    && let Some(token) = self.settled(&now, person)
+                {
+                    return Ok((Renewed { token, loaded: now }, "taken_over"));
+                }
                 let error = Arc::new(Error::from(error));
                 memory::remember(self.msal, self.request, person, &error).await;
                 self.old_or(saved, person, Error::Shared(error))

@@ -53,6 +53,18 @@ impl Lease {
     }
 }
 
+/// Whether the lease is held still, for a whole life from now. Without one there is nothing to lose.
+pub(super) async fn is_ours(msal: &Msal, lease: Option<&Lease>) -> Result<bool, StoreError> {
+    let Some(Lease { key, owner }) = lease else { return Ok(true) };
+    msal.store().run(Operation::ExtendLease, |store| store.extend_lease(key, owner, LIFE)).await
+}
+
+/// The lease was lost each time before the request was sent.
+pub(super) fn lost_again() -> Error {
+    let what = "the renewal lease was lost again and again".to_owned();
+    StoreError::Unavailable { what, source: None }.into()
+}
+
 /// Runs `work` and extends the lease meanwhile. A lease that was lost stops nothing: the save compares and merges.
 pub(crate) async fn keep<T>(msal: &Msal, lease: Option<&Lease>, work: impl Future<Output = T>) -> T {
     tokio::pin!(work);

@@ -31,8 +31,8 @@ const BACK_OFF: Duration = Duration::from_secs(5);
 const HARD_BACK_OFF: Duration = Duration::from_secs(60);
 /// No authority may silence a session for longer.
 const LONGEST_BACK_OFF: Duration = Duration::from_secs(3600);
-/// How long, and with which pauses, saving is tried again.
-const SAVE_FOR: Duration = Duration::from_secs(60);
+/// How long, and with which pauses, saving is tried again: about as long as the token lives.
+const SAVE_FOR: Duration = Duration::from_secs(3600);
 const SAVE_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
 /// The memory of renewals of one process.

@@ -193,3 +193,24 @@ async fn a_session_used_every_hour_for_a_month_ends_at_its_absolute_end_all_the_
     world.clock.advance(3600);
     assert!(world.msal.load_session(&id).await.unwrap().is_none());
 }
+
+#[tokio::test]
+async fn a_node_that_stood_still_with_its_lease_sends_no_spent_refresh_token() {
+    let world = Arc::new(World::with(strict(), same).await);
+    let id = world.expired(ADA).await;
+    // It has the lease and has read the record, and stands still before it sends.
+    let gate = world.store.gate_once("extend_lease");
+    let late = {
+        let (world, id) = (Arc::clone(&world), id.clone());
+        tokio::spawn(async move { token(&world.msal, &id, &user_scopes()).await })
+    };
+    while world.store.calls("extend_lease") == 0 {
+        tokio::task::yield_now().await;
+    }
+    world.clock.advance(16);
+    token(&world.node(same), &id, &user_scopes()).await.unwrap();
+    gate.add_permits(1);
+    late.await.unwrap().unwrap();
+    assert_eq!(world.refreshes(), 1);
+    assert_eq!(world.emulator.admin().counters().refresh_token_reuses, 0);
+}

@@ -204,7 +204,7 @@ async fn two_renewals_that_the_store_would_not_take_are_both_kept_and_both_saved
     let world = strict_world().await;
     let id = world.expired(ADA).await;
     // Reads work, writes do not.
-    world.store.fail("acquire_lease", 10_000);
+    world.store.refuse("acquire_lease");
     world.store.fail("compare_and_set", 10_000);
     let one = world.load(&id).await.get_token(&user_scopes()).await.unwrap();
     let two = world.load(&id).await.get_token(&api_scopes(&world)).await.unwrap();
@@ -226,9 +226,32 @@ async fn two_renewals_that_the_store_would_not_take_are_both_kept_and_both_saved
 async fn a_store_without_leases_still_renews() {
     let world = strict_world().await;
     let id = world.expired(ADA).await;
-    world.store.fail("acquire_lease", 1000);
+    world.store.refuse("acquire_lease");
     assert!(world.load(&id).await.get_token(&user_scopes()).await.is_ok());
     assert_eq!(world.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn a_lease_that_could_not_be_asked_for_is_not_gone_without() {
+    let world = strict_world().await;
+    let id = world.expired(ADA).await;
+    // Another node may hold it: its refresh token works once.
+    world.store.fail("acquire_lease", 1);
+    let failed = world.load(&id).await.get_token(&user_scopes()).await.unwrap_err();
+    assert_eq!((failed.code().as_ref(), world.refreshes()), ("store_unavailable", 0));
+    assert!(world.load(&id).await.get_token(&user_scopes()).await.is_ok());
+    assert_eq!(world.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn a_lease_that_cannot_be_had_gives_the_old_token_while_it_lives() {
+    let world = strict_world().await;
+    let id = world.sign_in(ADA).await;
+    let old = world.load(&id).await.get_token(&user_scopes()).await.unwrap();
+    world.clock.advance(3500);
+    world.store.fail("acquire_lease", 1);
+    let kept = world.load(&id).await.get_token(&user_scopes()).await.unwrap();
+    assert!(kept.access_token.ct_eq(&old.access_token));
 }
 
 #[tokio::test]

@@ -18,6 +18,8 @@ use tokio::sync::Semaphore;
 enum Trouble {
     /// So many of the next calls fail.
     Fail(usize),
+    /// All calls are refused as a store that takes no writes refuses them.
+    Refuse,
     /// So many of the next calls are done, and then seem to fail.
     FailAfter(usize),
     /// Calls wait until the gate has room for them.
@@ -44,6 +46,11 @@ impl FaultyStore {
 
     pub(crate) fn fail(&self, operation: &'static str, calls: usize) {
         self.trouble(operation, Trouble::Fail(calls));
+    }
+
+    /// Calls of `operation` are refused from now on: only reads work.
+    pub(crate) fn refuse(&self, operation: &'static str) {
+        self.trouble(operation, Trouble::Refuse);
     }
 
     /// So many calls of `operation` are done and answer with an error all the same.
@@ -135,6 +142,7 @@ impl FaultyStore {
                 *left -= 1;
                 return Err(StoreError::unavailable("on command", std::io::Error::other("on command")));
             }
+            Some(Trouble::Refuse) => return Err(StoreError::ReadOnly { what: "on command".to_owned() }),
             Some(Trouble::Gate(gate)) => Some(Arc::clone(gate)),
             Some(Trouble::GateOnce(gate)) => {
                 let gate = Arc::clone(gate);
