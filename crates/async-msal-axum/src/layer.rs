@@ -17,8 +17,8 @@ use crate::extract::AsyncMsal;
 use crate::flow_cookie::FlowCookies;
 use crate::return_to::ReturnTo;
 use crate::routes;
-use crate::routes::backchannel;
 use crate::routes::signed_out::SignOutCookie;
+use crate::routes::{backchannel, frontchannel};
 use crate::service::MsalService;
 use crate::session_cookie::SessionCookie;
 use crate::site::Site;
@@ -196,6 +196,7 @@ impl MsalLayer {
             info_providers: self.info_providers.clone(),
             same_origin_only: self.same_origin_only,
             logout_turns: Semaphore::new(backchannel::AT_A_TIME),
+            frame_turns: Semaphore::new(frontchannel::AT_A_TIME),
             msal: self.msal.clone(),
             site,
         }
@@ -230,6 +231,7 @@ pub(crate) struct Shared {
     pub(crate) info_providers: Vec<Arc<InfoProvider>>,
     pub(crate) same_origin_only: bool,
     pub(crate) logout_turns: Semaphore,
+    pub(crate) frame_turns: Semaphore,
 }
 
 impl Shared {

@@ -4,6 +4,8 @@
 //! with. Knowing a `sid` ends that session and does nothing else; not knowing one ends nothing
 //! (OpenID Connect Front-Channel Logout 2 and 4).
 
+use std::time::Duration;
+
 use axum::extract::RawQuery;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
@@ -15,6 +17,10 @@ use crate::visit::Visit;
 
 /// Entra's are 36 characters; longer than this is none.
 const MAX_SID: usize = 255;
+/// Sign-outs at a time. Anybody may ask for one, and one of nobody's session may have the store walked through.
+pub(crate) const AT_A_TIME: usize = 64;
+/// No frame waits longer; a walk goes on, and what it finds ends by the next request.
+const LONGEST: Duration = Duration::from_secs(10);
 
 pub(crate) async fn frontchannel_logout(
     visit: Visit,
@@ -30,7 +36,16 @@ pub(crate) async fn frontchannel_logout(
     };
     if let Some(sid) = parameter("sid") {
         // Entra leaves `iss` out; where it stands it has to match.
-        let ended = shared.msal.sign_out_by_sid(&sid, parameter("iss").as_deref()).await?;
+        let iss = parameter("iss");
+        let ending = async {
+            // Never closed, so this is a turn.
+            let _turn = shared.frame_turns.acquire().await;
+            shared.msal.sign_out_by_sid(&sid, iss.as_deref()).await
+        };
+        let Ok(ended) = tokio::time::timeout(LONGEST, ending).await else {
+            return Err(Rejection::StoreUnavailable);
+        };
+        let ended = ended?;
         tracing::info!(target: "async_msal::sign_out", ended, "front-channel logout");
     }
     // `frame-ancestors` wants an origin; an address that is none allows nobody.

@@ -6,7 +6,7 @@ pub(crate) mod backchannel;
 mod debug;
 mod failure;
 mod form;
-mod frontchannel;
+pub(crate) mod frontchannel;
 mod health;
 mod info;
 mod login;
