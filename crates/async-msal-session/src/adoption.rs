@@ -3,8 +3,10 @@
 
 use crate::error::Error;
 use crate::msal::Msal;
+use crate::session::Loaded;
 use crate::session_id::{SessionId, SessionLayout, StoreKey};
 use crate::store::Operation;
+use crate::turns::Rounds;
 use crate::{telemetry, user_index};
 
 impl Msal {
@@ -18,27 +20,42 @@ impl Msal {
     }
 
     /// Takes over a record of the other layout; `false` where there is none. What stands under the present key, `{}` of
-    /// a sign-out too, is left as it is.
+    /// a sign-out too, is left as it is. The old one is removed only as it was read: where somebody signed out or renewed
+    /// meanwhile, the new one goes again, and the old one is looked at anew.
     pub(crate) async fn adopt(&self, id: &SessionId) -> Result<bool, Error> {
-        let old = self.other_key(id);
-        let Some(stored) = self.store().run(Operation::Load, |store| store.load(&old)).await? else {
-            return Ok(false);
-        };
-        let Some(loaded) = self.understand_stored(&old, stored) else { return Ok(false) };
-        let identity = loaded.person.as_ref().map(|person| &person.identity);
-        let key = self.create_record(id, &loaded.record, identity).await?;
-        if let Err(error) = self.store().run(Operation::Delete, |store| store.delete(&old)).await {
-            // Two records of one session would outlive its sign-out: rather none of the new.
-            self.store().run(Operation::Delete, |store| store.delete(&key)).await?;
-            return Err(error.into());
-        }
-        if let Some(identity) = identity {
-            let removed = user_index::remove(self, &old, identity, &loaded.record).await;
-            if let Err(error) = removed {
-                tracing::debug!(target: telemetry::TARGET, %error, "index entry of the other layout stays behind");
+        let (old, key) = (self.other_key(id), self.store_key(id));
+        let mut rounds = Rounds::new(self, &key);
+        loop {
+            let Some(stored) = self.store().run(Operation::Load, |store| store.load(&old)).await? else {
+                return Ok(false);
+            };
+            let Some(loaded) = self.understand_stored(&old, stored) else { return Ok(false) };
+            let identity = loaded.person.as_ref().map(|person| &person.identity);
+            let Some(_) = self.create_under(&key, &loaded.record, identity).await? else {
+                // Another request takes it over, or it was signed out under the new key.
+                return Ok(true);
+            };
+            match self.remove_unchanged(&old, &loaded.stored).await {
+                Ok(true) => {
+                    self.forget_former(&old, &loaded).await;
+                    tracing::info!(target: telemetry::TARGET, session = %key.handle(), "record taken over from the other layout");
+                    return Ok(true);
+                }
+                // Two records of one session would outlive its sign-out: rather none of the new.
+                changed => {
+                    self.store().run(Operation::Delete, |store| store.delete(&key)).await?;
+                    changed?;
+                }
             }
+            rounds.lost().await?;
         }
-        tracing::info!(target: telemetry::TARGET, session = %key.handle(), "record taken over from the other layout");
-        Ok(true)
+    }
+
+    async fn forget_former(&self, old: &StoreKey, loaded: &Loaded) {
+        let Some(person) = &loaded.person else { return };
+        let removed = user_index::remove(self, old, &person.identity, &loaded.record).await;
+        if let Err(error) = removed {
+            tracing::debug!(target: telemetry::TARGET, %error, "index entry of the other layout stays behind");
+        }
     }
 }

@@ -75,7 +75,9 @@ impl Identity {
     /// Issuer and subject where the person is known by other ids and a logout token may name these: the issuers of Entra ID,
     /// which send none, hold the tenant, and their users' sessions are spared one more name.
     pub(crate) fn subject_for_logout(&self) -> Option<(&str, &str)> {
-        let of_entra = self.tid.as_deref().is_some_and(|tid| self.iss.contains(tid));
+        let is_tenant = |tid: &&str| uuid::Uuid::try_parse(tid).is_ok();
+        let of_entra = (self.tid.as_deref().filter(is_tenant))
+            .is_some_and(|tid| self.iss.split('/').any(|segment| segment == tid));
         Some(self.subject()).filter(|subject| !of_entra && *subject != self.person())
     }
 

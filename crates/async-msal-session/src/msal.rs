@@ -165,9 +165,9 @@ impl Msal {
 
     /// The live sessions of `find`; where there is none, those of other services too.
     pub(crate) async fn find(&self, find: &Find) -> Result<Vec<Loaded>, Error> {
-        let found = user_index::lookup(self, find).await?;
+        let found = user_index::lookup(self, find).await?.sessions;
         if found.is_empty() && self.refresh_index().await? {
-            return user_index::lookup(self, find).await;
+            return Ok(user_index::lookup(self, find).await?.sessions);
         }
         Ok(found)
     }

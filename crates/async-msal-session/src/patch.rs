@@ -75,9 +75,13 @@ impl Patch {
         self.items.is_empty() && self.cache.is_none()
     }
 
-    /// Whether it leaves the tokens alone.
-    pub(crate) fn is_items_only(&self) -> bool {
-        self.cache.is_none() && !self.items.is_empty()
+    /// Whether it sets items of the application's own, and leaves the tokens alone. What the library keeps beside them is small,
+    /// and a session whose application filled it must be found all the same.
+    pub(crate) fn sets_own_items_only(&self) -> bool {
+        let own = |(name, value): (&String, &Option<Value>)| {
+            value.is_some() && !item::RESERVED.contains(&name.as_str())
+        };
+        self.cache.is_none() && self.items.iter().any(own)
     }
 
     /// What this patch says of an item: `None` nothing, `Some(None)` removed.

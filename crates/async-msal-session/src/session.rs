@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub(crate) use self::memo::Memo;
-pub(crate) use self::reading::{Loaded, Seen};
+pub(crate) use self::reading::{Loaded, Seen, Target};
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::msal::Msal;
@@ -17,7 +17,7 @@ use crate::patch::Patch;
 use crate::record::{SessionRecord, item};
 use crate::sealing::Purpose;
 use crate::session_id::{SessionId, SessionLayout, StoreKey};
-use crate::store::{CasOutcome, Expiry, Operation, Stored};
+use crate::store::{CasOutcome, Expiry, Operation, Stored, Version};
 use crate::turns::Rounds;
 use crate::user_index::Find;
 use crate::{record, telemetry, user_index};
@@ -99,7 +99,7 @@ impl Msal {
         } else {
             Expiry::Keep
         };
-        if patch.is_items_only() {
+        if patch.sets_own_items_only() {
             leaves_room(&record)?;
         }
         let value = self.seal_record(key, &record)?;
@@ -143,8 +143,8 @@ impl Msal {
         }
     }
 
-    /// Makes the record of `id`: the index, then the record. One that is there already is left as it is: an id is random,
-    /// so it is this one, written by an attempt that seemed to fail.
+    /// Makes the record of `id`: the index, then the record. One that is there already is left as it is, and counts as made:
+    /// an id is random, so it is this one, written by an attempt that seemed to fail.
     ///
     /// Cancel safety: dropped in between, only index entries that point to nothing remain.
     pub(crate) async fn create_record(
@@ -154,13 +154,23 @@ impl Msal {
         identity: Option<&Identity>,
     ) -> Result<StoreKey, Error> {
         let key = self.store_key(id);
-        if let Some(identity) = identity {
-            user_index::add(self, &key, identity, record, self.settings().session_absolute()).await?;
-        }
-        let value = self.seal_record(&key, record)?;
-        let ttl = self.time_to_live(identity);
-        self.store().run(Operation::Create, |store| store.create(&key, value, ttl)).await?;
+        self.create_under(&key, record, identity).await?;
         Ok(key)
+    }
+
+    /// As [`create_record`](Self::create_record); the record's version, or `None` where one is there already.
+    pub(crate) async fn create_under(
+        &self,
+        key: &StoreKey,
+        record: &SessionRecord,
+        identity: Option<&Identity>,
+    ) -> Result<Option<Version>, Error> {
+        if let Some(identity) = identity {
+            user_index::add(self, key, identity, record, self.settings().session_absolute()).await?;
+        }
+        let value = self.seal_record(key, record)?;
+        let ttl = self.time_to_live(identity);
+        Ok(self.store().run(Operation::Create, |store| store.create(key, value, ttl)).await?)
     }
 
     /// Ends a session: the record first, then its index entries. In layout aiohttp `{}` is written over the record,
@@ -199,9 +209,14 @@ impl Msal {
             };
             let blank = Bytes::from_static(b"{}");
             let version = &stored.version;
-            let call = self.store().run(Operation::CompareAndSet, |store| {
-                store.compare_and_set(key, version, blank, Expiry::Keep)
-            });
+            // What other tools left without an end gets one.
+            let end = match stored.expires_at {
+                Some(_) => Expiry::Keep,
+                None => Expiry::After(self.settings().session_idle()),
+            };
+            let call = self
+                .store()
+                .run(Operation::CompareAndSet, |store| store.compare_and_set(key, version, blank, end));
             if call.await? != CasOutcome::Conflict {
                 return Ok(());
             }

@@ -21,6 +21,9 @@ const LOGOUT_DONE: &[u8] = b"done";
 /// The authority's sign-out address is not waited for longer: the session has ended already.
 const DISCOVERY_TIME: Duration = Duration::from_secs(3);
 
+/// Look-ups of one sign-out everywhere: more than any index holds.
+const LOOK_UPS: u32 = 20;
+
 /// A sign-out that was done here.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -81,20 +84,34 @@ impl Msal {
     }
 
     async fn end_everywhere(&self, find: &Find, walk: Walk, cause: &'static str) -> Result<usize, Error> {
-        let mut keys: Vec<StoreKey> =
-            user_index::lookup(self, find).await?.into_iter().map(|loaded| loaded.key).collect();
-        // Python services that share the records write no index; a session of nobody is in none either.
-        let by_handle = matches!(find, Find::Handle(_)) && keys.is_empty();
-        if walk == Walk::Always || by_handle || self.settings().layout() == SessionLayout::Aiohttp {
-            let mut sessions = std::pin::pin!(self.sessions());
-            while let Some(session) = sessions.try_next().await? {
-                let matches = find.matches(&session.key, session.identity.as_ref(), session.mail.as_deref());
-                if matches && !keys.contains(&session.key) {
-                    keys.push(session.key);
-                }
+        let mut ended = 0;
+        // A look-up sees so many at a time, and those that have ended are in it no longer.
+        for _ in 0..LOOK_UPS {
+            let found = user_index::lookup(self, find).await?;
+            let keys: Vec<StoreKey> = found.sessions.into_iter().map(|loaded| loaded.key).collect();
+            ended += self.end_all(&keys, cause).await?;
+            if !found.more {
+                break;
             }
         }
-        self.end_all(&keys, cause).await
+        // Python services that share the records write no index; a session of nobody is in none either.
+        let by_handle = matches!(find, Find::Handle(_)) && ended == 0;
+        if walk == Walk::Always || by_handle || self.settings().layout() == SessionLayout::Aiohttp {
+            let mut keys = Vec::new();
+            let walked = self.sessions().try_for_each(|session| {
+                if find.matches(&session.key, session.identity.as_ref(), session.mail.as_deref()) {
+                    keys.push(session.key);
+                }
+                std::future::ready(Ok(()))
+            });
+            let walked = walked.await;
+            // What was met before the walk failed ends all the same.
+            keys.sort_unstable();
+            keys.dedup();
+            ended += self.end_all(&keys, cause).await?;
+            walked?;
+        }
+        Ok(ended)
     }
 
     /// Ends the sessions of the authority's session `sid`, found by index (front-channel sign-out, where no cookie comes along);

@@ -122,7 +122,10 @@ impl Msal {
             records += page.len() as u64;
             for (key, stored) in page.into_iter().filter(|(key, _)| key.layout() == SessionLayout::Aiohttp) {
                 if let Seen::Live(loaded) = self.examine(&key, stored) {
-                    found += u64::from(self.keep_identity(loaded, Slide::No).await?);
+                    match self.keep_identity(loaded, Slide::No).await {
+                        Ok(kept) => found += u64::from(kept),
+                        Err(error) => skip(&key, error)?,
+                    }
                 }
             }
             cursor = next;
@@ -158,6 +161,15 @@ impl Msal {
             Err(error) => Err(error),
         }
     }
+}
+
+/// One record that cannot be changed holds up no other; a store in trouble holds up all.
+pub(crate) fn skip(key: &StoreKey, error: Error) -> Result<(), Error> {
+    if matches!(error, Error::Store(_)) {
+        return Err(error);
+    }
+    tracing::warn!(target: telemetry::TARGET, session = %key.handle(), code = %error.code(), "record is left as it is");
+    Ok(())
 }
 
 fn ended_at(value: &[u8]) -> Option<i64> {

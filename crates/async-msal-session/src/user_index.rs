@@ -12,9 +12,10 @@ use crate::error::Error;
 use crate::identity::Identity;
 use crate::msal::Msal;
 use crate::record::{SessionRecord, item};
-use crate::session::Loaded;
+use crate::session::{Loaded, Target};
 use crate::session_id::{Handle, SessionLayout, StoreKey, sha256_hex};
 use crate::store::{IndexEntry, IndexKey, Operation, StoreError};
+use crate::telemetry;
 
 /// A dangling entry is removed only when it is older than this, seconds.
 const DANGLING_AFTER: i64 = 60;
@@ -196,8 +197,16 @@ pub(crate) async fn is_under(msal: &Msal, key: &StoreKey, find: &Find) -> Result
     Ok(entries.iter().any(|entry| entry.key == *key))
 }
 
+/// What a look-up found.
+pub(crate) struct Lookup {
+    /// The live sessions.
+    pub(crate) sessions: Vec<Loaded>,
+    /// The index holds more than one look-up sees.
+    pub(crate) more: bool,
+}
+
 /// The live sessions of `find`, of both layouts: after a change of layout those that nobody used since keep the other.
-pub(crate) async fn lookup(msal: &Msal, find: &Find) -> Result<Vec<Loaded>, Error> {
+pub(crate) async fn lookup(msal: &Msal, find: &Find) -> Result<Lookup, Error> {
     let names: Vec<(SessionLayout, IndexKey)> = LAYOUTS
         .into_iter()
         .flat_map(|layout| names(msal, layout, find).into_iter().map(move |name| (layout, name)))
@@ -206,6 +215,7 @@ pub(crate) async fn lookup(msal: &Msal, find: &Find) -> Result<Vec<Loaded>, Erro
         msal.store().run(Operation::IndexLookup, |store| store.index_lookup(name, MAX_SESSIONS))
     });
     let answers = futures_util::future::try_join_all(asking).await?;
+    let more = answers.iter().any(|entries| entries.len() >= MAX_SESSIONS);
     let mut found: BTreeMap<StoreKey, Vec<(&IndexKey, IndexEntry)>> = BTreeMap::new();
     for ((layout, name), entries) in names.iter().zip(answers) {
         // Another application may share the store and, in layout aiohttp, the names.
@@ -218,22 +228,30 @@ pub(crate) async fn lookup(msal: &Msal, find: &Find) -> Result<Vec<Loaded>, Erro
     }
     let keys: Vec<StoreKey> = found.keys().cloned().collect();
     let mut sessions = Vec::new();
-    for (loaded, entries) in msal.load_records(&keys).await?.into_iter().zip(found.into_values()) {
-        match loaded {
-            Some(loaded) if find.finds(&loaded) => sessions.push(loaded),
-            Some(_) => {}
-            None => forget_dangling(msal, &entries).await?,
+    let mut forgetting = true;
+    for (record, entries) in msal.load_records(&keys).await?.into_iter().zip(found.into_values()) {
+        match record {
+            Target::Live(loaded) if find.finds(&loaded) => sessions.push(loaded),
+            // By this process's clock and keys it may be nothing; others may read it.
+            Target::Live(_) | Target::Unusable => {}
+            Target::Absent if forgetting => forgetting = forget_dangling(msal, &entries).await,
+            Target::Absent => {}
         }
     }
-    Ok(sessions)
+    Ok(Lookup { sessions, more })
 }
 
-async fn forget_dangling(msal: &Msal, entries: &[(&IndexKey, IndexEntry)]) -> Result<(), StoreError> {
+/// Removes entries that point to nothing; `false` where the store takes no writes now, which is no failure of a look-up.
+async fn forget_dangling(msal: &Msal, entries: &[(&IndexKey, IndexEntry)]) -> bool {
     let now = msal.clock().now();
     for (name, entry) in entries.iter().filter(|(_, entry)| now - entry.added_at > DANGLING_AFTER) {
-        msal.store()
-            .run(Operation::IndexRemove, |store| store.index_remove(std::slice::from_ref(name), &entry.key))
-            .await?;
+        let name = std::slice::from_ref(*name);
+        let removed =
+            msal.store().run(Operation::IndexRemove, |store| store.index_remove(name, &entry.key)).await;
+        if let Err(error) = removed {
+            tracing::debug!(target: telemetry::TARGET, %error, "a dangling index entry stays behind");
+            return false;
+        }
     }
-    Ok(())
+    true
 }

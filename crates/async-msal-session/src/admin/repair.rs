@@ -13,6 +13,7 @@ use crate::record::SessionRecord;
 use crate::session::{Loaded, Seen, Slide, seconds};
 use crate::session_id::StoreKey;
 use crate::store::{CasOutcome, Expiry, Operation, Stored};
+use crate::unindexed::skip;
 use crate::user_index;
 
 /// The reason of a record whose key is not among ours.
@@ -81,7 +82,7 @@ impl Msal {
     /// none, and adds what the index misses. A record that somebody changes meanwhile is left alone.
     pub fn repair(&self, options: RepairOptions) -> impl Stream<Item = Result<RepairReport, Error>> + use<> {
         let step = move |msal: Self, mut report: RepairReport, records: Vec<(StoreKey, Stored)>| async move {
-            let work = records.into_iter().map(|(key, stored)| repair_one(&msal, options, key, stored));
+            let work = records.into_iter().map(|(key, stored)| repair_or_leave(&msal, options, key, stored));
             each(work).await?.into_iter().for_each(|done| report.add(&done));
             Ok(report)
         };
@@ -105,6 +106,17 @@ impl RepairReport {
             }
         }
     }
+}
+
+/// One record that cannot be changed holds up no other.
+async fn repair_or_leave(
+    msal: &Msal,
+    options: RepairOptions,
+    key: StoreKey,
+    stored: Stored,
+) -> Result<Done, Error> {
+    let repaired = repair_one(msal, options, key.clone(), stored).await;
+    repaired.or_else(|error| skip(&key, error).map(|()| Done::Left("not_changed")))
 }
 
 async fn repair_one(

@@ -91,6 +91,16 @@ impl Seen {
     }
 }
 
+/// What an index entry leads to.
+pub(crate) enum Target {
+    /// A session.
+    Live(Loaded),
+    /// A record that is none, as this process sees it.
+    Unusable,
+    /// Nothing: the store has no such record.
+    Absent,
+}
+
 /// Why there is no session.
 enum Absence {
     SignedOut,
@@ -133,13 +143,18 @@ impl Msal {
     }
 
     /// Reads many records, in the order of `keys`, in as few round trips as the store can.
-    pub(crate) async fn load_records(&self, keys: &[StoreKey]) -> Result<Vec<Option<Loaded>>, Error> {
+    pub(crate) async fn load_records(&self, keys: &[StoreKey]) -> Result<Vec<Target>, Error> {
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(BATCH) {
             let stored = self.store().run(Operation::Load, |store| store.load_many(keys)).await?;
             for (key, stored) in keys.iter().zip(stored) {
-                let loaded = stored.and_then(|stored| self.understand_stored(key, stored));
-                found.push(self.as_known_here(key, loaded).await);
+                let Some(stored) = stored else {
+                    found.push(Target::Absent);
+                    continue;
+                };
+                let loaded = self.understand_stored(key, stored);
+                let known = self.as_known_here(key, loaded).await;
+                found.push(known.map_or(Target::Unusable, Target::Live));
             }
         }
         Ok(found)

@@ -1,6 +1,7 @@
 //! Finding sessions by their user.
 
 use async_msal_emulator::{Endpoint, Fault, FaultRule};
+use async_msal_session::async_msal::{Clock as _, ManualClock};
 use async_msal_session::{Error, Find};
 use futures_util::TryStreamExt as _;
 
@@ -96,4 +97,28 @@ async fn a_mail_that_the_profile_brings_later_is_found_and_the_former_one_is_not
     let removed = world.store.calls("index_remove");
     assert!(removed > 0, "the entry of the former mail stays");
     assert!(world.msal.for_user(&Find::mail(ADA)).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_reader_with_a_wrong_clock_takes_nobody_out_of_the_index() {
+    let world = World::new().await;
+    world.sign_in(ADA).await;
+    let clock = ManualClock::new(world.clock.now() + 2 * 86_400);
+    let ahead = world.node_at(&clock, |builder| builder);
+    assert!(ahead.for_user(&Find::mail(ADA)).await.unwrap().is_none(), "it has ended by that clock");
+    world.clock.advance(61);
+    assert_eq!(world.store.calls("index_remove"), 0);
+    assert!(world.msal.for_user(&Find::mail(ADA)).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_store_that_takes_no_writes_answers_a_look_up_that_meets_a_dangling_entry() {
+    let world = World::new().await;
+    let first = world.sign_in(ADA).await;
+    world.store.fail("index_remove", 99);
+    let second = world.sign_in_as(request().with_present_session(&first), ADA).await.unwrap();
+    world.clock.advance(61);
+    world.store.refuse("index_remove");
+    let found = world.msal.for_user(&Find::mail(ADA)).await.unwrap().unwrap();
+    assert_eq!(found.handle(), Some(second.session_id.handle()));
 }

@@ -123,7 +123,9 @@ fn file_and_journal(folder: &Path) -> Vec<u8> {
 #[tokio::test]
 async fn a_dump_of_sqlite_yields_neither_cookies_nor_mail_addresses() {
     let folder = tempfile::tempdir().unwrap();
-    let words = used(Arc::new(SqliteStore::open_lazy(folder.path().join("s.db")))).await;
+    // Kept open: its last handle would move the journal into the file while both are read.
+    let store = Arc::new(SqliteStore::open_lazy(folder.path().join("s.db")));
+    let words = used(Arc::clone(&store) as _).await;
     tells_nothing(&file_and_journal(folder.path()), &words);
 }
 
@@ -168,5 +170,31 @@ async fn a_change_of_layout_loses_no_item_no_token_and_nobody_to_sign_out() {
         for id in [one, two] {
             assert!(after.load_session(&id).await.unwrap().is_none());
         }
+    }
+}
+
+#[tokio::test]
+async fn a_sign_out_during_the_taking_over_of_a_record_stays_one() {
+    for (from, to) in
+        [(SessionLayout::Sealed, SessionLayout::Aiohttp), (SessionLayout::Aiohttp, SessionLayout::Sealed)]
+    {
+        let (world, id, _) = before(from).await;
+        let after = world.node(|builder| builder.layout(to).cookie_name("c"));
+        // The new record is about to be made: the old one has been read.
+        let gate = world.store.gate_once("create");
+        let taking = {
+            let (after, id) = (after.clone(), id.clone());
+            tokio::spawn(async move { after.load_session(&id).await })
+        };
+        while world.store.calls("create") < 3 {
+            tokio::task::yield_now().await;
+        }
+        // A node that has not been restarted yet.
+        let page = "https://app.example/user/signed-out".parse().unwrap();
+        world.msal.sign_out(&id, &page, None).await.unwrap();
+        gate.add_permits(1);
+        assert!(taking.await.unwrap().unwrap().is_none(), "the session lives again");
+        assert!(after.load_session(&id).await.unwrap().is_none());
+        assert!(world.msal.load_session(&id).await.unwrap().is_none());
     }
 }

@@ -163,3 +163,29 @@ async fn a_sign_out_leaves_an_empty_object_for_python_and_nothing_brings_it_back
     world.msal.sign_out(&id, &page, None).await.unwrap();
     assert_eq!(world.store.peek(world.msal.store_key(&id).as_str()).await, "{}");
 }
+
+#[tokio::test]
+async fn one_record_that_its_application_filled_keeps_nobody_from_being_found() {
+    let world = shared().await;
+    // Over half of what a record may hold, so that an application of ours could not add to it.
+    let full = world
+        .signed_in_by_python(ADA, |record| record["session"]["report"] = "x".repeat(600 * 1024).into())
+        .await;
+    world.signed_in_by_python(BEN, |_| ()).await;
+    world.signed_in_by_python(CLEO, |_| ()).await;
+    for mail in [ADA, BEN] {
+        assert!(world.msal.for_user(&Find::mail(mail)).await.unwrap().is_some(), "{mail}");
+    }
+    assert_eq!(world.store.calls("scan"), 1, "the walk began anew");
+    assert!(world.load(&full).await.is_authenticated());
+}
+
+#[tokio::test]
+async fn a_sign_out_everywhere_ends_what_it_knows_before_its_walk_fails() {
+    let world = shared().await;
+    let id = world.sign_in(ADA).await;
+    world.store.fail("scan", 1);
+    let failed = world.msal.sign_out_everywhere(&Find::mail(ADA)).await.unwrap_err();
+    assert_eq!(failed.code(), "store_unavailable");
+    assert!(world.msal.load_session(&id).await.unwrap().is_none(), "nothing was ended");
+}

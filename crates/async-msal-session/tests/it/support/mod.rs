@@ -143,6 +143,16 @@ impl World {
         id
     }
 
+    /// Another node, whose clock goes wrong.
+    pub(crate) fn node_at(
+        &self,
+        clock: &ManualClock,
+        change: impl FnOnce(MsalBuilder) -> MsalBuilder,
+    ) -> Msal {
+        let store = Arc::clone(&self.store) as Arc<dyn SessionStore>;
+        change(builder(&self.emulator, clock, store)).build().unwrap()
+    }
+
     /// Another node on the same store, with the same settings.
     pub(crate) fn node(&self, change: impl FnOnce(MsalBuilder) -> MsalBuilder) -> Msal {
         let store = Arc::clone(&self.store) as Arc<dyn SessionStore>;
