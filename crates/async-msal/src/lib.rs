@@ -37,6 +37,17 @@
 //! [`VerifiedIdToken`] exists only after every check of OpenID Connect Core 3.1.3.7; nothing is written
 //! to a cache before it. The signature cannot be switched off.
 //!
+//! # Ways to a token
+//!
+//! A signed-in user's: [`acquire_token_silent`](ConfidentialClient::acquire_token_silent). The application's own:
+//! [`acquire_token_for_client`](ConfidentialClient::acquire_token_for_client). For another API, on behalf of whoever
+//! called ours: [`acquire_token_on_behalf_of`](ConfidentialClient::acquire_token_on_behalf_of). From another library's
+//! store: [`acquire_token_by_refresh_token`](ConfidentialClient::acquire_token_by_refresh_token).
+//!
+//! Left out on purpose: user name and password (RFC 9700 2.4 forbids the grant, and it passes by every second
+//! factor) and WS-Trust, which exists for it; the device code and the interactive grant, which belong to public
+//! clients: a server application has a browser before it and a credential of its own.
+//!
 //! # Token cache
 //!
 //! [`TokenCache`] is MSAL's JSON: what MSAL Python wrote opens here and the other way round, and fields
@@ -79,8 +90,8 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use confidential_client::{ConfidentialClient, ConfidentialClientBuilder};
 pub use error::{Error, ServerError};
 pub use flow::{
-    AuthCodeFlow, AuthCodeRequest, AuthResponse, Prompt, RefreshOptions, ResponseMode, SignInResult,
-    SignOutRequest, TokenResult, TokenSource,
+    AuthCodeFlow, AuthCodeRequest, AuthResponse, ClientTokenOptions, OnBehalfOfOptions, Prompt,
+    RefreshOptions, ResponseMode, SignInResult, SignOutRequest, TokenResult, TokenSource,
 };
 pub use health::{ClientHealth, ComponentHealth, Status};
 pub use id_token::{IdTokenClaims, IdTokenError, LogoutToken, SigningAlgorithm, VerifiedIdToken};

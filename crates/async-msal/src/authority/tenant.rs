@@ -58,6 +58,11 @@ impl Tenant {
         }
     }
 
+    /// Does it stand for many tenants?
+    pub(crate) const fn is_shared(&self) -> bool {
+        matches!(self, Self::Common | Self::Organizations | Self::Consumers)
+    }
+
     pub(super) fn of_ciam_host(host: &str) -> Result<Self, Error> {
         let name = host.split('.').next().unwrap_or_default();
         Self::parse(&format!("{name}.onmicrosoft.com"))

@@ -16,6 +16,7 @@ pub(crate) struct Grant<'a> {
     requested: &'a Scopes,
     granted: Scopes,
     id_token: Option<&'a VerifiedIdToken>,
+    ext_cache_key: Option<&'a str>,
     now: i64,
 }
 
@@ -28,14 +29,29 @@ impl ConfidentialClient {
         id_token: Option<&'a VerifiedIdToken>,
     ) -> Grant<'a> {
         let granted = granted(response.scope.as_ref(), requested);
-        Grant { client: self, metadata, response, requested, granted, id_token, now: self.clock().now() }
+        let now = self.clock().now();
+        Grant { client: self, metadata, response, requested, granted, id_token, ext_cache_key: None, now }
     }
 }
 
-impl Grant<'_> {
+impl<'a> Grant<'a> {
+    /// Keeps the token apart from those of other requests.
+    pub(crate) fn under(mut self, ext_cache_key: Option<&'a str>) -> Self {
+        self.ext_cache_key = ext_cache_key;
+        self
+    }
+
+    /// An application's token: nothing was added to its scopes.
+    pub(crate) fn undecorated(mut self) -> Self {
+        if self.response.scope.is_none() {
+            self.granted = self.requested.clone();
+        }
+        self
+    }
+
     pub(crate) fn to_write<'b>(
         &'b self,
-        home_account_id: &'b str,
+        home_account_id: Option<&'b str>,
         occasion: WriteOccasion<'b>,
     ) -> TokenWrite<'b> {
         TokenWrite {
@@ -43,6 +59,7 @@ impl Grant<'_> {
             environment: self.client.environment(),
             realm: self.metadata.realm(),
             home_account_id,
+            ext_cache_key: self.ext_cache_key,
             response: self.response,
             requested: self.requested,
             granted: &self.granted,

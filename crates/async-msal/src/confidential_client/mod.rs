@@ -2,6 +2,7 @@
 
 mod builder;
 mod grant;
+mod unattended;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +13,7 @@ use url::Url;
 use crate::account::Account;
 use crate::authority::discovery::Discovery;
 use crate::authority::signing_keys::KeySet;
-use crate::authority::{Authority, AuthorityKind, Metadata};
+use crate::authority::{Authority, AuthorityKind, Metadata, Tenant};
 use crate::client_credential::ClientCredential;
 use crate::clock::Clock;
 use crate::error::Error;
@@ -277,6 +278,14 @@ impl ConfidentialClient {
         &self.inner.throttle
     }
 
+    /// The tenant's name in cache entries: at hand where it is configured, else learnt from the metadata.
+    pub(crate) async fn realm(&self) -> Result<String, Error> {
+        match (self.authority().kind(), self.authority().tenant()) {
+            (AuthorityKind::Entra, Some(Tenant::Id(id))) => Ok(id.clone()),
+            _ => Ok(self.metadata().await?.realm().to_owned()),
+        }
+    }
+
     pub(crate) fn new_correlation_id(&self) -> String {
         uuid::Uuid::new_v4().to_string()
     }
@@ -296,7 +305,7 @@ impl ConfidentialClient {
             correlation_id,
             anchor_mailbox: anchor_mailbox.filter(|_| self.authority().kind() != AuthorityKind::Oidc),
             basic: metadata.only_basic(),
-            repeatable: grant == "refresh_token",
+            repeatable: grant != "authorization_code",
         };
         let inner = &self.inner;
         token_endpoint::send(&inner.http, &inner.client_id, &inner.credential, &request, inner.clock.now())

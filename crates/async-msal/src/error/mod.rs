@@ -59,6 +59,9 @@ pub enum Error {
     /// The way back from the authorization endpoint did not bring a good answer.
     #[error("authorization response refused: {0}")]
     AuthResponse(#[from] AuthResponseError),
+    /// The token that our caller presented cannot be exchanged: the caller must bring another.
+    #[error("the incoming token: {0}")]
+    UserAssertion(#[from] UserAssertionError),
     /// The token cache cannot be read.
     #[error("token cache: {0}")]
     Cache(#[from] CacheError),
@@ -82,6 +85,7 @@ impl Error {
             Self::IdToken(_) => "id_token",
             Self::RefreshRefused(_) => "refresh_refused",
             Self::AuthResponse(_) => "auth_response",
+            Self::UserAssertion(_) => "user_assertion",
             Self::Cache(_) => "cache",
             Self::Random(_) => "random",
         }
@@ -112,6 +116,7 @@ impl Error {
             Self::IdToken(_) => "Check the clock, the client id, the tenant and the authority.",
             Self::RefreshRefused(_) => "End this session and let the user sign in again.",
             Self::AuthResponse(_) => "Let the user start again; the answer did not belong to this sign-in.",
+            Self::UserAssertion(_) => "Answer the caller with 401: it must get a new token for this API.",
             Self::Cache(_) => "The stored token cache is damaged; let the user sign in again.",
             Self::Random(_) => "The operating system gave no randomness; nothing can be done safely.",
         }
@@ -303,6 +308,18 @@ pub enum InvalidResponse {
     /// An OpenID sign-in without an id token.
     #[error("the answer has no id token")]
     NoIdToken,
+}
+
+/// Why an incoming token is not exchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UserAssertionError {
+    /// Empty, longer than 64 KiB, or with characters that no bearer token has (RFC 6750 2.1).
+    #[error("it is no bearer token")]
+    Malformed,
+    /// Its `exp` has passed.
+    #[error("it has expired")]
+    Expired,
 }
 
 /// Why an authorization response is refused.

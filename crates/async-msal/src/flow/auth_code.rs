@@ -92,7 +92,7 @@ pub(crate) async fn redeem(
     let requested = flow.scopes.clone().unwrap_or_default();
     let grant = client.grant(&metadata, &response, &requested, Some(&id_token));
     let home = response.home_account_id.clone().unwrap_or_else(|| id_token.claims().sub.clone());
-    cache.write(&grant.to_write(&home, WriteOccasion::SignIn));
+    cache.write(&grant.to_write(Some(&home), WriteOccasion::SignIn));
     let account = cache.account_written(&home, client.environment(), metadata.realm());
     let account = account.ok_or(InvalidResponse::Member("client_info"))?;
     let token = grant.into_result(correlation_id);

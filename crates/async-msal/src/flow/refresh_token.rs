@@ -119,7 +119,7 @@ impl Asking<'_> {
         let id_token = self.verify(cache, response).await?;
         let grant = self.client.grant(self.metadata, response, self.scopes, id_token.as_ref());
         let occasion = WriteOccasion::Refresh { used_key: key };
-        cache.write(&grant.to_write(self.account.home_account_id(), occasion));
+        cache.write(&grant.to_write(Some(self.account.home_account_id()), occasion));
         let result = grant.into_result(self.correlation_id.to_owned());
         if result.missing_scopes.is_empty() {
             return Ok(result);

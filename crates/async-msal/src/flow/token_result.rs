@@ -30,7 +30,8 @@ pub struct TokenResult {
     pub refresh_on: Option<i64>,
     /// What was granted; often more than was asked.
     pub scopes: Scopes,
-    /// What was asked and not granted. Empty but at a sign-in, where the user may decline a part.
+    /// What was asked and not granted: at a sign-in, where the user may decline a part, or on behalf of a caller.
+    /// A renewal says so by its error.
     pub missing_scopes: Scopes,
     /// Where it came from.
     pub source: TokenSource,

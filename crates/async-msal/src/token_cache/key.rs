@@ -14,9 +14,13 @@ pub(crate) struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    pub(crate) fn access_token(&self, target: &Scopes) -> String {
+    pub(crate) fn access_token(&self, target: &Scopes, ext_cache_key: Option<&str>) -> String {
         let Self { home_account_id, environment, client_id, realm } = self;
-        format!("{home_account_id}-{environment}-accesstoken-{client_id}-{realm}-{target}").to_lowercase()
+        match ext_cache_key {
+            None => format!("{home_account_id}-{environment}-accesstoken-{client_id}-{realm}-{target}"),
+            Some(ext) => format!("{home_account_id}-{environment}-atext-{client_id}-{realm}-{target}-{ext}"),
+        }
+        .to_lowercase()
     }
 
     /// The realm stays empty: a refresh token is good in every tenant.
@@ -73,7 +77,8 @@ mod tests {
     fn keys_have_msals_form() {
         let parts = Parts { home_account_id: "U.T", environment: "host", client_id: "Cid", realm: "R" };
         let target = Scopes::parse("User.Read email");
-        assert_eq!(parts.access_token(&target), "u.t-host-accesstoken-cid-r-user.read email");
+        assert_eq!(parts.access_token(&target, None), "u.t-host-accesstoken-cid-r-user.read email");
+        assert_eq!(parts.access_token(&target, Some("x")), "u.t-host-atext-cid-r-user.read email-x");
         assert_eq!(parts.refresh_token(&target), "u.t-host-refreshtoken-cid--user.read email");
         assert_eq!(parts.id_token(), "u.t-host-idtoken-cid-r-");
         assert_eq!(parts.account(), "u.t-host-r");

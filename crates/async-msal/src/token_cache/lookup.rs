@@ -74,13 +74,13 @@ impl CachedToken {
 }
 
 /// An entry that holds a token, looked at in place: only the one that is handed out is copied.
-struct Candidate<'a> {
-    entry: &'a Map<String, Value>,
-    expires_on: i64,
+pub(super) struct Candidate<'a> {
+    pub(super) entry: &'a Map<String, Value>,
+    pub(super) expires_on: i64,
 }
 
 impl<'a> Candidate<'a> {
-    fn of(entry: &'a Map<String, Value>) -> Option<Self> {
+    pub(super) fn of(entry: &'a Map<String, Value>) -> Option<Self> {
         entry.get("secret").filter(|secret| secret.is_string())?;
         Some(Self { entry, expires_on: time(entry, "expires_on")? })
     }
@@ -95,7 +95,7 @@ impl<'a> Candidate<'a> {
         self.expires_on.saturating_sub(now) >= self.leeway()
     }
 
-    fn token(&self) -> Option<CachedToken> {
+    pub(super) fn token(&self) -> Option<CachedToken> {
         CachedToken::from_entry(self.entry)
     }
 }
@@ -122,7 +122,7 @@ impl AccessTokenQuery<'_> {
 }
 
 /// Every scope asked is granted by name, or this very set was asked before and granted.
-fn covers(entry: &Map<String, Value>, scopes: &Scopes) -> bool {
+pub(super) fn covers(entry: &Map<String, Value>, scopes: &Scopes) -> bool {
     let target = entry.get("target").and_then(Value::as_str).unwrap_or_default();
     if scopes.are_in(target) {
         return true;
@@ -138,19 +138,24 @@ fn grants(entry: &Map<String, Value>, scopes: &Scopes) -> bool {
     covers(entry, scopes) || by_name() && scopes.missing_from(&target).is_empty()
 }
 
+/// The usable one with the longest life left.
+pub(super) fn longest_lived<'a>(candidates: impl Iterator<Item = Candidate<'a>>, now: i64) -> Lookup {
+    let mut expired = false;
+    let usable = candidates.inspect(|_| expired = true).filter(|found| found.is_usable(now));
+    match usable.max_by_key(|found| found.expires_on).and_then(|found| found.token()) {
+        Some(token) => {
+            let renew_due = token.refresh_on.is_some_and(|refresh_on| refresh_on < now);
+            Lookup::Hit(Hit { token, renew_due })
+        }
+        None if expired => Lookup::Miss(MissReason::Expired),
+        None => Lookup::Miss(MissReason::NotFound),
+    }
+}
+
 impl TokenCache {
     /// The usable token with the longest life left. Reads only.
     pub(crate) fn find(&self, query: &AccessTokenQuery<'_>, now: i64) -> Lookup {
-        let mut expired = false;
-        let usable = self.matching(query).inspect(|_| expired = true).filter(|found| found.is_usable(now));
-        match usable.max_by_key(|found| found.expires_on).and_then(|found| found.token()) {
-            Some(token) => {
-                let renew_due = token.refresh_on.is_some_and(|refresh_on| refresh_on < now);
-                Lookup::Hit(Hit { token, renew_due })
-            }
-            None if expired => Lookup::Miss(MissReason::Expired),
-            None => Lookup::Miss(MissReason::NotFound),
-        }
+        longest_lived(self.matching(query), now)
     }
 
     /// A token inside the leeway: no longer handed out while it can be renewed, still good if it cannot.

@@ -2,6 +2,7 @@
 //! round.
 
 mod entry;
+mod held;
 mod key;
 mod lookup;
 mod merge;
@@ -11,6 +12,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+pub(crate) use held::HeldQuery;
 pub use key::extended_cache_key;
 pub(crate) use lookup::AccessTokenQuery;
 pub use lookup::{CachedToken, Hit, Lookup, MissReason};
@@ -244,6 +246,11 @@ impl fmt::Debug for TokenCache {
 
 pub(crate) fn is(entry: &Map<String, Value>, field: &str, value: &str) -> bool {
     entry.get(field).and_then(Value::as_str) == Some(value)
+}
+
+/// Is the field this text, or null or absent where there is none?
+pub(crate) fn is_or_null(entry: &Map<String, Value>, field: &str, value: Option<&str>) -> bool {
+    entry.get(field).and_then(Value::as_str).filter(|text| !text.is_empty()) == value
 }
 
 pub(crate) fn belongs_to(entry: &Map<String, Value>, account: &Account) -> bool {

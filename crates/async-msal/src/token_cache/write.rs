@@ -6,6 +6,7 @@ use super::entry::{keep_unknown, time};
 use super::key::Parts;
 use super::{
     ACCESS_TOKEN, ACCOUNT, APP_METADATA, ID_TOKEN, REFRESH_TOKEN, REQUESTED, SIGNED_IN_AT, TokenCache, is,
+    is_or_null,
 };
 use crate::id_token::VerifiedIdToken;
 use crate::scope::Scopes;
@@ -19,7 +20,10 @@ pub(crate) struct TokenWrite<'a> {
     pub(crate) client_id: &'a str,
     pub(crate) environment: &'a str,
     pub(crate) realm: &'a str,
-    pub(crate) home_account_id: &'a str,
+    /// `None` where a token is nobody's: the application's own.
+    pub(crate) home_account_id: Option<&'a str>,
+    /// Of a request with parameters of its own ([`extended_cache_key`](super::extended_cache_key)).
+    pub(crate) ext_cache_key: Option<&'a str>,
     pub(crate) response: &'a TokenResponse,
     /// What the application asked, undecorated.
     pub(crate) requested: &'a Scopes,
@@ -32,7 +36,13 @@ pub(crate) struct TokenWrite<'a> {
 /// A sign-in writes the account; a refresh leaves it alone and overwrites the entry it used.
 pub(crate) enum WriteOccasion<'a> {
     SignIn,
-    Refresh { used_key: &'a str },
+    Refresh {
+        used_key: &'a str,
+    },
+    /// A refresh token from elsewhere, or another's access token, was exchanged: the account is written without a source.
+    Exchange,
+    /// The application's own token: no account, no refresh token.
+    Application,
 }
 
 impl TokenCache {
@@ -43,11 +53,15 @@ impl TokenCache {
             time(entry, "expires_on").is_some_and(|expires_on| expires_on < now)
         });
         let parts = write.parts();
-        let key = self.same_target(ACCESS_TOKEN, write).unwrap_or_else(|| parts.access_token(write.granted));
+        let key = self
+            .same_target(ACCESS_TOKEN, write)
+            .unwrap_or_else(|| parts.access_token(write.granted, write.ext_cache_key));
         let entry = write.access_token(self.entry(ACCESS_TOKEN, &key));
         self.put(ACCESS_TOKEN, key, entry);
-        if let (WriteOccasion::SignIn, Some(id_token)) = (&write.occasion, write.id_token) {
-            self.put(ACCOUNT, parts.account(), write.account(id_token));
+        if write.home_account_id.is_some()
+            && matches!(write.occasion, WriteOccasion::SignIn | WriteOccasion::Exchange)
+        {
+            self.put(ACCOUNT, parts.account(), write.account());
         }
         if let Some(id_token) = write.id_token {
             self.put(ID_TOKEN, parts.id_token(), write.id_token_entry(id_token));
@@ -55,7 +69,7 @@ impl TokenCache {
         if let Some(entry) = write.refresh_token() {
             let key = match write.occasion {
                 WriteOccasion::Refresh { used_key } => used_key.to_owned(),
-                WriteOccasion::SignIn => self
+                _ => self
                     .same_target(REFRESH_TOKEN, write)
                     .unwrap_or_else(|| parts.refresh_token(write.granted)),
             };
@@ -73,11 +87,11 @@ impl TokenCache {
         let with_realm = section == ACCESS_TOKEN;
         let found = self.entries(section).find(|(_, entry)| {
             let target = entry.get("target").and_then(Value::as_str).unwrap_or_default();
-            is(entry, "home_account_id", write.home_account_id)
+            is_or_null(entry, "home_account_id", write.home_account_id)
                 && is(entry, "environment", write.environment)
                 && is(entry, "client_id", write.client_id)
                 && (!with_realm || is(entry, "realm", write.realm))
-                && entry.get("ext_cache_key").is_none()
+                && (!with_realm || is_or_null(entry, "ext_cache_key", write.ext_cache_key))
                 && Scopes::parse(target) == *write.granted
         });
         found.map(|(key, _)| key.clone())
@@ -106,7 +120,7 @@ impl TokenCache {
 impl TokenWrite<'_> {
     fn parts(&self) -> Parts<'_> {
         Parts {
-            home_account_id: self.home_account_id,
+            home_account_id: self.home_account_id.unwrap_or_default(),
             environment: self.environment,
             client_id: self.client_id,
             realm: self.realm,
@@ -129,6 +143,9 @@ impl TokenWrite<'_> {
             "expires_on": after(response.expires_in),
             "extended_expires_on": after(response.ext_expires_in.unwrap_or(response.expires_in)),
         }));
+        if let Some(ext_cache_key) = self.ext_cache_key {
+            entry.insert("ext_cache_key".to_owned(), Value::from(ext_cache_key));
+        }
         if let Some(refresh_in) = response.refresh_in {
             entry.insert("refresh_on".to_owned(), after(refresh_in));
         }
@@ -153,19 +170,22 @@ impl TokenWrite<'_> {
         sets.split_off(surplus)
     }
 
-    fn account(&self, id_token: &VerifiedIdToken) -> Map<String, Value> {
-        let claims = id_token.claims();
-        let upn = claims.raw().get("upn").and_then(Value::as_str);
-        object(json!({
+    fn account(&self) -> Map<String, Value> {
+        let claims = self.id_token.map(VerifiedIdToken::claims);
+        let upn = claims.and_then(|claims| claims.raw().get("upn")?.as_str());
+        let mut entry = object(json!({
             "home_account_id": self.home_account_id,
             "environment": self.environment,
             "realm": self.realm,
-            "local_account_id": claims.oid.as_ref().unwrap_or(&claims.sub),
-            "username": claims.preferred_username.as_deref().or(upn).unwrap_or_default(),
+            "local_account_id": claims.map(|claims| claims.oid.as_ref().unwrap_or(&claims.sub)),
+            "username": claims.and_then(|claims| claims.preferred_username.as_deref()).or(upn).unwrap_or_default(),
             "authority_type": if self.realm == "adfs" { "ADFS" } else { "MSSTS" },
-            "account_source": "authorization_code",
-            SIGNED_IN_AT: self.now.to_string(),
-        }))
+        }));
+        if matches!(self.occasion, WriteOccasion::SignIn) {
+            entry.insert("account_source".to_owned(), Value::from("authorization_code"));
+            entry.insert(SIGNED_IN_AT.to_owned(), Value::from(self.now.to_string()));
+        }
+        entry
     }
 
     fn id_token_entry(&self, id_token: &VerifiedIdToken) -> Map<String, Value> {
@@ -181,6 +201,9 @@ impl TokenWrite<'_> {
 
     fn refresh_token(&self) -> Option<Map<String, Value>> {
         let secret = self.response.refresh_token.as_ref()?;
+        if matches!(self.occasion, WriteOccasion::Application) {
+            return None;
+        }
         let mut entry = object(json!({
             "credential_type": "RefreshToken",
             "secret": secret.expose_secret(),

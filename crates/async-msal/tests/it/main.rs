@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod cache_interop;
+mod client_credentials;
 mod discovery;
 mod generic_provider;
 mod rp_conformance;

@@ -1,0 +1,132 @@
+//! A token for the application itself (RFC 6749 4.4).
+
+use super::token_result::TokenResult;
+use crate::claims_challenge::{self, ClaimsChallenge};
+use crate::confidential_client::ConfidentialClient;
+use crate::error::{ConfigError, Error};
+use crate::scope::Scopes;
+use crate::telemetry;
+use crate::token_cache::{HeldQuery, Hit, Lookup, TokenCache, WriteOccasion, extended_cache_key};
+
+/// Wishes for one token of the application's own.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ClientTokenOptions {
+    /// An API's claims challenge: no token of the cache answers it.
+    pub claims: Option<ClaimsChallenge>,
+    /// Ties the request to the caller's logs. Default: made here.
+    pub correlation_id: Option<String>,
+    /// Asks the authority although the cache has a token.
+    pub renew: bool,
+    /// Path of a federated managed identity; its tokens are kept apart in the cache.
+    pub fmi_path: Option<String>,
+}
+
+impl ClientTokenOptions {
+    /// Carries a claims challenge.
+    #[must_use]
+    pub fn with_claims(mut self, claims: ClaimsChallenge) -> Self {
+        self.claims = Some(claims);
+        self
+    }
+
+    /// Sets the correlation id, a UUID.
+    #[must_use]
+    pub fn with_correlation_id(mut self, id: impl Into<String>) -> Self {
+        self.correlation_id = Some(id.into());
+        self
+    }
+
+    /// Renews a token whose `renew_due` was set. The one in hand is given where that fails.
+    #[must_use]
+    pub const fn renewing(mut self) -> Self {
+        self.renew = true;
+        self
+    }
+
+    /// Sets the path of a federated managed identity.
+    #[must_use]
+    pub fn with_fmi_path(mut self, path: impl Into<String>) -> Self {
+        self.fmi_path = Some(path.into());
+        self
+    }
+}
+
+pub(crate) async fn acquire(
+    client: &ConfidentialClient,
+    cache: &mut TokenCache,
+    scopes: &Scopes,
+    options: ClientTokenOptions,
+) -> Result<TokenResult, Error> {
+    scopes.check_askable()?;
+    if scopes.is_empty() {
+        return Err(ConfigError::Missing("the scope").into());
+    }
+    if client.authority().tenant().is_some_and(|tenant| tenant.is_shared()) {
+        tracing::warn!("an application's token needs its tenant: common and organizations name none");
+    }
+    let realm = client.realm().await?;
+    let ext_cache_key = options.fmi_path.as_deref().map(|path| extended_cache_key(&[("fmi_path", path)]));
+    let query = HeldQuery {
+        client_id: client.client_id(),
+        environment: client.environment(),
+        realm: &realm,
+        scopes,
+        ext_cache_key: ext_cache_key.as_deref(),
+        application: true,
+    };
+    if options.claims.is_none()
+        && !options.renew
+        && let Lookup::Hit(hit) = find(client, cache, &query)
+    {
+        return Ok(hit.into());
+    }
+    match ask(client, cache, &query, &options).await {
+        // A token that was challenged is of no use to whoever challenged it.
+        Err(error) if options.claims.is_none() => in_hand(client, cache, &query, error),
+        result => result,
+    }
+}
+
+/// What is left of the token before, where no other could be had.
+pub(super) fn in_hand(
+    client: &ConfidentialClient,
+    cache: &TokenCache,
+    query: &HeldQuery<'_>,
+    error: Error,
+) -> Result<TokenResult, Error> {
+    let Some(token) = cache.find_held_unexpired(query, client.clock().now()) else { return Err(error) };
+    tracing::warn!(code = error.code(), "the renewal failed; the token in hand has not expired yet");
+    Ok(Hit { token, renew_due: true }.into())
+}
+
+pub(super) fn find(client: &ConfidentialClient, cache: &TokenCache, query: &HeldQuery<'_>) -> Lookup {
+    let lookup = cache.find_held(query, client.clock().now());
+    telemetry::cache_lookup(match &lookup {
+        Lookup::Hit(hit) if hit.renew_due => "aging",
+        Lookup::Hit(_) => "hit",
+        Lookup::Miss(_) => "miss",
+    });
+    lookup
+}
+
+async fn ask(
+    client: &ConfidentialClient,
+    cache: &mut TokenCache,
+    query: &HeldQuery<'_>,
+    options: &ClientTokenOptions,
+) -> Result<TokenResult, Error> {
+    let metadata = client.metadata().await?;
+    let correlation_id = options.correlation_id.clone().unwrap_or_else(|| client.new_correlation_id());
+    let claims = claims_challenge::merged(options.claims.as_ref(), client.capabilities());
+    let form = vec![
+        ("scope", query.scopes.to_string()),
+        ("claims", claims.unwrap_or_default()),
+        ("fmi_path", options.fmi_path.clone().unwrap_or_default()),
+    ];
+    let response = client.request_token("client_credentials", form, &correlation_id, None).await?;
+    let grant = client.grant(&metadata, &response, query.scopes, None);
+    let grant = grant.undecorated().under(query.ext_cache_key);
+    cache.write(&grant.to_write(None, WriteOccasion::Application));
+    Ok(grant.into_result(correlation_id))
+}
