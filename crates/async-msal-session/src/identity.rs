@@ -121,7 +121,7 @@ pub(crate) fn find_person(
     // With several accounts and no item that names one, nobody is guessed.
     let [(account, token)] = accounts.as_slice() else { return None };
     let claims = IdTokenClaims::from_stored(token.expose_secret()).ok()?;
-    let kept = cache.account_extra(account, SIGNED_IN_AT).and_then(number);
+    let kept = cache.account_extra(account, SIGNED_IN_AT).and_then(|kept| number(&kept));
     // A session of another service starts at its id token's issue time.
     let issued = if claims.iat > 0 { claims.iat } else { record.created() };
     let identity = Identity::new(&claims, token, kept.unwrap_or(issued));

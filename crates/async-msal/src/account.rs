@@ -1,6 +1,6 @@
 //! Accounts: whose tokens a cache holds.
 
-use serde_json::{Map, Value};
+use crate::token_cache::{Entry, Field};
 
 /// One user in one tenant, as an Account entry of the cache describes it.
 ///
@@ -64,16 +64,16 @@ impl Account {
     }
 
     /// Reads an entry; one without a home account id names nobody.
-    pub(crate) fn from_entry(entry: &Map<String, Value>) -> Option<Self> {
-        let text = |name: &str| entry.get(name).and_then(Value::as_str).map(str::to_owned);
+    pub(crate) fn from_entry(entry: &Entry) -> Option<Self> {
+        let text = |field: Field| entry.text(field).map(str::to_owned);
         Some(Self {
-            home_account_id: text("home_account_id")?,
-            environment: text("environment")?,
-            realm: text("realm").unwrap_or_default(),
-            local_account_id: text("local_account_id"),
-            username: text("username").unwrap_or_default(),
-            authority_type: text("authority_type").unwrap_or_else(|| "MSSTS".to_owned()),
-            account_source: text("account_source"),
+            home_account_id: text(Field::HomeAccountId)?,
+            environment: text(Field::Environment)?,
+            realm: text(Field::Realm).unwrap_or_default(),
+            local_account_id: text(Field::LocalAccountId),
+            username: text(Field::Username).unwrap_or_default(),
+            authority_type: text(Field::AuthorityType).unwrap_or_else(|| "MSSTS".to_owned()),
+            account_source: text(Field::AccountSource),
         })
     }
 }

@@ -1,13 +1,13 @@
 //! Tokens that are looked for without an account: the application's own, and those had on behalf of a caller.
 
-use serde_json::{Map, Value};
-
 use super::lookup::{Candidate, covers, longest_lived};
-use super::{ACCESS_TOKEN, CachedToken, Lookup, TokenCache, is, is_or_null};
+use super::table::{Kind, Owner, Row};
+use super::{CachedToken, Entry, Field, Lookup, TokenCache};
 use crate::authority::cloud::same_cloud;
 use crate::scope::Scopes;
 
 /// Which token, by whose request.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct HeldQuery<'a> {
     pub(crate) client_id: &'a str,
     pub(crate) environment: &'a str,
@@ -20,14 +20,13 @@ pub(crate) struct HeldQuery<'a> {
 }
 
 impl HeldQuery<'_> {
-    fn matches(&self, entry: &Map<String, Value>) -> bool {
-        let environment = entry.get("environment").and_then(Value::as_str).unwrap_or_default();
-        is(entry, "client_id", self.client_id)
-            && is(entry, "realm", self.realm)
-            && same_cloud(environment, self.environment)
-            && is_or_null(entry, "ext_cache_key", self.ext_cache_key)
-            && (!self.application || is_or_null(entry, "home_account_id", None))
-            && entry.get("key_id").is_none()
+    fn matches(&self, entry: &Entry) -> bool {
+        entry.is(Field::ClientId, self.client_id)
+            && entry.is(Field::Realm, self.realm)
+            && entry.text(Field::Environment).is_some_and(|host| same_cloud(host, self.environment))
+            && entry.text(Field::ExtCacheKey) == self.ext_cache_key
+            && (!self.application || !entry.has(Field::HomeAccountId))
+            && !entry.has(Field::KeyId)
             && covers(entry, self.scopes)
     }
 }
@@ -44,8 +43,17 @@ impl TokenCache {
         found.max_by_key(|found| found.expires_on)?.token()
     }
 
-    fn held<'a>(&'a self, query: &HeldQuery<'_>) -> impl Iterator<Item = Candidate<'a>> {
-        let entries = self.entries(ACCESS_TOKEN).filter(|(_, entry)| query.matches(entry));
-        entries.filter_map(|(_, entry)| Candidate::of(entry))
+    fn held<'a>(&'a self, query: &HeldQuery<'a>) -> impl Iterator<Item = Candidate<'a>> {
+        let query = *query;
+        let rows: Box<dyn Iterator<Item = &'a Row>> =
+            match (self.table(Kind::AccessToken), query.ext_cache_key) {
+                (Some(table), Some(key)) => Box::new(table.extended(key)),
+                (Some(table), None) => {
+                    Box::new(table.of(Owner { home_account_id: None, realm: Some(query.realm) }))
+                }
+                (None, _) => Box::new(std::iter::empty()),
+            };
+        let entries = rows.map(|row| &row.entry);
+        entries.filter(move |entry| query.matches(entry)).filter_map(Candidate::of)
     }
 }

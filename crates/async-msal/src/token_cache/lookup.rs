@@ -1,9 +1,10 @@
 //! Finding tokens by their fields; the key's text is never asked.
 
-use serde_json::{Map, Value};
+use std::borrow::Cow;
 
-use super::entry::time;
-use super::{ACCESS_TOKEN, REFRESH_TOKEN, REQUESTED, TokenCache, belongs_to, is};
+use super::accounts::is_of;
+use super::table::{Kind, Owner};
+use super::{Entry, Field, REQUESTED, TokenCache};
 use crate::account::Account;
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, RefreshToken};
@@ -60,34 +61,34 @@ pub struct CachedToken {
 }
 
 impl CachedToken {
-    fn from_entry(entry: &Map<String, Value>) -> Option<Self> {
-        let text = |name: &str| entry.get(name).and_then(Value::as_str);
+    fn from_entry(entry: &Entry) -> Option<Self> {
         Some(Self {
-            access_token: AccessToken::new(text("secret")?),
-            token_type: text("token_type").unwrap_or("Bearer").to_owned(),
-            expires_on: time(entry, "expires_on")?,
-            refresh_on: time(entry, "refresh_on"),
-            cached_at: time(entry, "cached_at"),
-            scopes: Scopes::parse(text("target").unwrap_or_default()),
+            access_token: AccessToken::new(entry.text(Field::Secret)?),
+            token_type: entry.text(Field::TokenType).unwrap_or("Bearer").to_owned(),
+            expires_on: entry.time(Field::ExpiresOn)?,
+            refresh_on: entry.time(Field::RefreshOn),
+            cached_at: entry.time(Field::CachedAt),
+            scopes: Scopes::parse(entry.text(Field::Target).unwrap_or_default()),
         })
     }
 }
 
 /// An entry that holds a token, looked at in place: only the one that is handed out is copied.
 pub(super) struct Candidate<'a> {
-    pub(super) entry: &'a Map<String, Value>,
+    pub(super) entry: &'a Entry,
     pub(super) expires_on: i64,
 }
 
 impl<'a> Candidate<'a> {
-    pub(super) fn of(entry: &'a Map<String, Value>) -> Option<Self> {
-        entry.get("secret").filter(|secret| secret.is_string())?;
-        Some(Self { entry, expires_on: time(entry, "expires_on")? })
+    pub(super) fn of(entry: &'a Entry) -> Option<Self> {
+        entry.text(Field::Secret)?;
+        Some(Self { entry, expires_on: entry.time(Field::ExpiresOn)? })
     }
 
     /// min(300 s, half the token's life): short-lived tokens give hits too.
     fn leeway(&self) -> i64 {
-        let life = time(self.entry, "cached_at").map(|cached_at| self.expires_on.saturating_sub(cached_at));
+        let life =
+            self.entry.time(Field::CachedAt).map(|cached_at| self.expires_on.saturating_sub(cached_at));
         life.map_or(LONGEST_LEEWAY, |life| LONGEST_LEEWAY.min(life / 2)).max(0)
     }
 
@@ -101,39 +102,49 @@ impl<'a> Candidate<'a> {
 }
 
 /// Whose token for what.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct AccessTokenQuery<'a> {
     pub(crate) account: &'a Account,
     pub(crate) client_id: &'a str,
     pub(crate) scopes: &'a Scopes,
 }
 
-impl AccessTokenQuery<'_> {
-    fn matches(&self, entry: &Map<String, Value>) -> bool {
-        self.is_of_account(entry) && covers(entry, self.scopes)
+impl<'a> AccessTokenQuery<'a> {
+    const fn owner(&self) -> Owner<'a> {
+        Owner::user(self.account.home_account_id.as_str(), Some(self.account.realm.as_str()))
     }
 
-    fn is_of_account(&self, entry: &Map<String, Value>) -> bool {
-        belongs_to(entry, self.account)
-            && is(entry, "client_id", self.client_id)
-            && is(entry, "realm", &self.account.realm)
-            && entry.get("ext_cache_key").is_none()
-            && entry.get("key_id").is_none()
+    /// Of an entry of the owner.
+    fn matches(&self, entry: &Entry) -> bool {
+        self.is_asked_of(entry) && covers(entry, self.scopes)
+    }
+
+    /// A plain question is never answered by an extended entry.
+    fn is_asked_of(&self, entry: &Entry) -> bool {
+        entry.is(Field::ClientId, self.client_id)
+            && is_of(entry, self.account)
+            && !entry.has(Field::ExtCacheKey)
+            && !entry.has(Field::KeyId)
     }
 }
 
 /// Every scope asked is granted by name, or this very set was asked before and granted.
-pub(super) fn covers(entry: &Map<String, Value>, scopes: &Scopes) -> bool {
-    let target = entry.get("target").and_then(Value::as_str).unwrap_or_default();
-    if scopes.are_in(target) {
+pub(super) fn covers(entry: &Entry, scopes: &Scopes) -> bool {
+    if scopes.are_in(entry.text(Field::Target).unwrap_or_default()) {
         return true;
     }
-    let asked = entry.get(REQUESTED).and_then(Value::as_array).into_iter().flatten();
-    asked.filter_map(Value::as_str).any(|asked| scopes.are_in(asked))
+    requested(entry).iter().any(|asked| scopes.are_in(asked))
+}
+
+/// The sets that were asked and are covered by this entry.
+pub(super) fn requested(entry: &Entry) -> Vec<Cow<'_, str>> {
+    let raw = entry.other(REQUESTED);
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
 }
 
 /// As [`covers`], and Graph's scopes in either spelling.
-fn grants(entry: &Map<String, Value>, scopes: &Scopes) -> bool {
-    let target = Scopes::parse(entry.get("target").and_then(Value::as_str).unwrap_or_default());
+fn grants(entry: &Entry, scopes: &Scopes) -> bool {
+    let target = Scopes::parse(entry.text(Field::Target).unwrap_or_default());
     let by_name = || !scopes.iter().any(|scope| scope.ends_with("/.default"));
     covers(entry, scopes) || by_name() && scopes.missing_from(&target).is_empty()
 }
@@ -164,36 +175,39 @@ impl TokenCache {
         found.max_by_key(|found| found.expires_on)?.token()
     }
 
-    /// Whether the scopes were granted and can be used: an access token for them, expired or not, or a refresh token that came with
-    /// them; and a refresh token, or an access token that has not expired.
+    /// Whether the scopes were granted to a user and can be used: an access token for them, expired or not, or a refresh token
+    /// that came with them; and a refresh token, or an access token that has not expired.
     pub(crate) fn holds(&self, query: &AccessTokenQuery<'_>, now: i64) -> bool {
-        let mine = |entry: &Map<String, Value>| {
-            belongs_to(entry, query.account) && is(entry, "client_id", query.client_id)
-        };
-        let refresh_tokens = || self.entries(REFRESH_TOKEN).filter(|(_, entry)| mine(entry));
-        let access_tokens = || self.entries(ACCESS_TOKEN).filter(|(_, entry)| query.is_of_account(entry));
-        let granted = access_tokens().chain(refresh_tokens()).any(|(_, entry)| grants(entry, query.scopes));
+        let refresh_tokens = || self.refresh_entries(query.account, query.client_id).map(|(_, entry)| entry);
+        let access_tokens = self.rows_of(Kind::AccessToken, query.owner()).map(|row| &row.entry);
+        let asked = access_tokens.filter(|entry| query.is_asked_of(entry));
+        let granted = asked.chain(refresh_tokens()).any(|entry| grants(entry, query.scopes));
         granted && (refresh_tokens().next().is_some() || self.find_unexpired(query, now).is_some())
     }
 
-    fn matching<'a>(&'a self, query: &AccessTokenQuery<'_>) -> impl Iterator<Item = Candidate<'a>> {
-        let entries = self.entries(ACCESS_TOKEN).filter(|(_, entry)| query.matches(entry));
-        entries.filter_map(|(_, entry)| Candidate::of(entry))
+    fn matching<'a>(&'a self, query: &AccessTokenQuery<'a>) -> impl Iterator<Item = Candidate<'a>> {
+        let query = *query;
+        let entries = self.rows_of(Kind::AccessToken, query.owner()).map(|row| &row.entry);
+        entries.filter(move |entry| query.matches(entry)).filter_map(Candidate::of)
+    }
+
+    fn refresh_entries<'a>(
+        &'a self,
+        account: &'a Account,
+        client_id: &'a str,
+    ) -> impl Iterator<Item = (&'a str, &'a Entry)> {
+        let theirs = self.rows_of(Kind::RefreshToken, Owner::user(&account.home_account_id, None));
+        let mine = theirs.map(|row| (&*row.key, &row.entry));
+        mine.filter(move |(_, entry)| is_of(entry, account) && entry.is(Field::ClientId, client_id))
     }
 
     /// The account's refresh tokens with their keys, newest first; of any tenant and any scopes.
     pub(crate) fn refresh_tokens(&self, account: &Account, client_id: &str) -> Vec<(String, RefreshToken)> {
-        let mine = self
-            .entries(REFRESH_TOKEN)
-            .filter(|(_, entry)| belongs_to(entry, account) && is(entry, "client_id", client_id));
+        let mine = self.refresh_entries(account, client_id);
         let mut found: Vec<_> = mine
             .filter_map(|(key, entry)| {
-                let secret = entry.get("secret")?.as_str()?;
-                Some((
-                    time(entry, "last_modification_time").unwrap_or(0),
-                    key.clone(),
-                    RefreshToken::new(secret),
-                ))
+                let secret = RefreshToken::new(entry.text(Field::Secret)?);
+                Some((entry.time(Field::LastModificationTime).unwrap_or(0), key.to_owned(), secret))
             })
             .collect();
         found.sort_by_key(|(modified, _, _)| std::cmp::Reverse(*modified));

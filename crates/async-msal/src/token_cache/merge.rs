@@ -1,11 +1,15 @@
 //! Two writers changed one cache: both keep their work.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::value::RawValue;
 
-use super::entry::{keep_unknown, time};
-use super::{ACCESS_TOKEN, ACCOUNT, ID_TOKEN, REFRESH_TOKEN, TokenCache, belongs_to};
+use super::accounts::is_of;
+use super::entry::same_json;
+use super::reader::{foreign_entry, members, raw_entry, raw_members};
+use super::table::{Kind, Owner, Row, Table};
+use super::{Entry, Field, SIGNED_IN_AT, Section, TokenCache};
 use crate::account::Account;
 use crate::id_token::IdTokenClaims;
 
@@ -17,91 +21,174 @@ impl TokenCache {
     /// and sections are kept. The result counts as changed when it differs from `theirs`.
     #[must_use]
     pub fn merge(base: &Self, ours: &Self, theirs: &Self) -> Self {
-        let mut root = theirs.root.clone();
-        for section in ours.root.keys().chain(base.root.keys()) {
-            let part = |cache: &Self| cache.root.get(section).cloned();
-            let merged = merge_section(part(base), part(ours), part(theirs));
-            match merged {
-                Some(merged) => root.insert(section.clone(), merged),
-                None => root.shift_remove(section),
-            };
-        }
-        let mut merged = Self { root, changed: false };
+        let names = theirs.sections.iter().chain(ours.new_sections(theirs));
+        let merged = names.filter_map(|section| {
+            let named =
+                |cache: &Self| cache.sections.iter().find(|other| other.is_named_as(section)).cloned();
+            merge_section(named(base), named(ours), named(theirs))
+        });
+        let mut merged = Self { sections: merged.collect(), changed: false };
         merged.drop_orphans(base);
-        merged.changed = merged.root != theirs.root;
+        merged.changed = !merged.says_the_same(theirs);
         merged
     }
 
+    /// Sections that `theirs` has not.
+    fn new_sections<'a>(&'a self, theirs: &'a Self) -> impl Iterator<Item = &'a Section> {
+        let has = |section: &Section| theirs.sections.iter().any(|other| other.is_named_as(section));
+        self.sections.iter().filter(move |section| !has(section))
+    }
+
+    fn says_the_same(&self, other: &Self) -> bool {
+        let has = |section: &Section| other.sections.iter().any(|theirs| theirs == section);
+        self.sections.len() == other.sections.len() && self.sections.iter().all(has)
+    }
+
     fn drop_orphans(&mut self, base: &Self) {
-        let before: Vec<Account> =
-            base.entries(ACCOUNT).filter_map(|(_, entry)| Account::from_entry(entry)).collect();
-        let still_here =
-            |account: &Account| self.entries(ACCOUNT).any(|(_, entry)| belongs_to(entry, account));
-        let removed: Vec<Account> = before.into_iter().filter(|account| !still_here(account)).collect();
+        let before = base.rows(Kind::Account).iter().filter_map(|row| Account::from_entry(&row.entry));
+        let still_here = |account: &Account| {
+            let owner = Owner::user(&account.home_account_id, None);
+            self.rows_of(Kind::Account, owner).any(|row| is_of(&row.entry, account))
+        };
+        let removed: Vec<Account> = before.filter(|account| !still_here(account)).collect();
         for account in removed {
-            for section in [ACCESS_TOKEN, REFRESH_TOKEN, ID_TOKEN] {
-                self.remove_where(section, |entry| belongs_to(entry, &account));
+            for kind in [Kind::AccessToken, Kind::RefreshToken, Kind::IdToken] {
+                self.remove_where(kind, |entry| is_of(entry, &account));
             }
         }
     }
 }
 
-/// Sections that are no objects (unknown ones may be) are taken from the side that changed them.
-fn merge_section(base: Option<Value>, ours: Option<Value>, theirs: Option<Value>) -> Option<Value> {
+impl Section {
+    fn is_named_as(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl PartialEq for Section {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Known(one), Self::Known(other)) => one.kind() == other.kind() && one == other,
+            (Self::Other(name, one), Self::Other(others, other)) => name == others && same_json(one, other),
+            _ => false,
+        }
+    }
+}
+
+fn merge_section(base: Option<Section>, ours: Option<Section>, theirs: Option<Section>) -> Option<Section> {
     if ours == theirs || ours == base {
         return theirs;
     }
     if theirs == base {
         return ours;
     }
-    let entries = |section: &Option<Value>| match section {
-        None => Some(Map::new()),
-        Some(Value::Object(entries)) => Some(entries.clone()),
-        Some(_) => None,
-    };
-    let (Some(base), Some(our), Some(their)) = (entries(&base), entries(&ours), entries(&theirs)) else {
-        return ours;
-    };
-    let mut merged = Map::new();
-    let keys = their.keys().chain(our.keys().filter(|key| !their.contains_key(*key)));
-    for key in keys {
-        if let Some(entry) = merge_entry(base.get(key), our.get(key), their.get(key)) {
-            merged.insert(key.clone(), entry);
-        }
+    match ours.as_ref().or(theirs.as_ref())? {
+        Section::Known(table) => Some(Section::Known(merge_tables(table.kind(), [&base, &ours, &theirs]))),
+        Section::Other(name, _) => match merge_members([&base, &ours, &theirs]) {
+            Some(merged) => Some(Section::Other(name.clone(), merged)),
+            // A section that is no object is taken from the side that changed it.
+            None => ours,
+        },
     }
-    Some(json!(merged))
 }
 
-fn merge_entry(base: Option<&Value>, ours: Option<&Value>, theirs: Option<&Value>) -> Option<Value> {
+fn merge_tables(kind: Kind, sides: [&Option<Section>; 3]) -> Table {
+    let [base, ours, theirs] = sides.map(|side| match side {
+        Some(Section::Known(table)) => Some(table),
+        _ => None,
+    });
+    let find = |table: Option<&Table>, key: &str| table.and_then(|table| table.get(key)).cloned();
+    let rows = |table: Option<&Table>| table.map(Table::rows).unwrap_or_default().to_vec();
+    let new = rows(ours).into_iter().filter(|row| theirs.is_none_or(|theirs| theirs.get(&row.key).is_none()));
+    let mut merged = Table::new(kind);
+    for Row { key, .. } in rows(theirs).into_iter().chain(new) {
+        let entry = merge_entry(find(base, &key), find(ours, &key), find(theirs, &key), newer);
+        if let Some(entry) = entry {
+            merged.put(&key, entry);
+        }
+    }
+    merged
+}
+
+/// A section of somebody else's, member by member; `None` where a side is no object.
+fn merge_members(sides: [&Option<Section>; 3]) -> Option<Box<RawValue>> {
+    let [base, ours, theirs] = sides.map(|side| match side {
+        Some(Section::Other(_, raw)) => members(raw),
+        _ => Some(Vec::new()),
+    });
+    let (base, ours, theirs) = (base?, ours?, theirs?);
+    let [base_by_name, our_by_name, their_by_name] = [&base, &ours, &theirs].map(|members| by_name(members));
+    let new = ours.iter().filter(|(name, _)| !their_by_name.contains_key(name.as_str()));
+    let mut merged = Vec::new();
+    for (name, _) in theirs.iter().chain(new) {
+        let of = |side: &BTreeMap<&str, Member>| side.get(name.as_str()).cloned();
+        if let Some(member) =
+            merge_entry(of(&base_by_name), of(&our_by_name), of(&their_by_name), newer_member)
+        {
+            merged.push((name.clone(), member.0));
+        }
+    }
+    raw_members(&merged)
+}
+
+/// A member of a section of somebody else's.
+#[derive(Clone)]
+struct Member(Box<RawValue>);
+
+impl PartialEq for Member {
+    fn eq(&self, other: &Self) -> bool {
+        same_json(&self.0, &other.0)
+    }
+}
+
+fn by_name(members: &[(String, Box<RawValue>)]) -> BTreeMap<&str, Member> {
+    members.iter().map(|(name, raw)| (name.as_str(), Member(raw.clone()))).collect()
+}
+
+fn merge_entry<T: PartialEq>(
+    base: Option<T>,
+    ours: Option<T>,
+    theirs: Option<T>,
+    newer: impl Fn(T, T) -> T,
+) -> Option<T> {
     if ours == base || ours == theirs {
-        return theirs.cloned();
+        return theirs;
     }
     if theirs == base {
-        return ours.cloned();
+        return ours;
     }
     match (ours, theirs) {
         (Some(ours), Some(theirs)) => Some(newer(ours, theirs)),
         // One side removed it, and had not seen what the other wrote meanwhile.
-        (ours, theirs) => ours.or(theirs).cloned(),
+        (ours, theirs) => ours.or(theirs),
     }
 }
 
 /// The newer entry with the unknown fields of both; ours where neither is newer.
-fn newer(ours: &Value, theirs: &Value) -> Value {
-    let (Some(our), Some(their)) = (ours.as_object(), theirs.as_object()) else { return ours.clone() };
-    let (winner, loser) = match stamp(our).cmp(&stamp(their)) {
-        Ordering::Less => (their, our),
-        Ordering::Equal | Ordering::Greater => (our, their),
+fn newer(ours: Entry, theirs: Entry) -> Entry {
+    let (mut winner, loser) = match stamp(&ours).cmp(&stamp(&theirs)) {
+        Ordering::Less => (theirs, ours),
+        Ordering::Equal | Ordering::Greater => (ours, theirs),
     };
-    let mut merged = winner.clone();
-    keep_unknown(&mut merged, loser);
-    Value::Object(merged)
+    winner.keep_unknown(&loser);
+    winner
+}
+
+/// As [`newer`]; ours where the two are no entries.
+fn newer_member(ours: Member, theirs: Member) -> Member {
+    match (foreign_entry(&ours.0), foreign_entry(&theirs.0)) {
+        (Some(our), Some(their)) => raw_entry(&newer(our, their)).map_or(ours, Member),
+        _ => ours,
+    }
 }
 
 /// When an entry was written; an id token says it itself.
-fn stamp(entry: &Map<String, Value>) -> i64 {
-    let written = time(entry, "cached_at").or_else(|| time(entry, "last_modification_time"));
-    let signed_in = || time(entry, super::SIGNED_IN_AT);
-    let issued = || IdTokenClaims::from_stored(entry.get("secret")?.as_str()?).ok().map(|claims| claims.iat);
+fn stamp(entry: &Entry) -> i64 {
+    let written = entry.time(Field::CachedAt).or_else(|| entry.time(Field::LastModificationTime));
+    let signed_in = || {
+        let kept: serde_json::Value = serde_json::from_str(entry.other(SIGNED_IN_AT)?.get()).ok()?;
+        kept.as_i64().or_else(|| kept.as_str()?.trim().parse().ok())
+    };
+    let issued = || IdTokenClaims::from_stored(entry.text(Field::Secret)?).ok().map(|claims| claims.iat);
     written.or_else(signed_in).or_else(issued).unwrap_or(0)
 }

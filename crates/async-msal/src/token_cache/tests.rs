@@ -1,7 +1,8 @@
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::account::Account;
 use crate::scope::Scopes;
 use crate::token_endpoint::response::TokenResponse;
 
@@ -52,7 +53,7 @@ fn access_token(target: &str, expires_on: Value) -> Value {
 fn account() -> Account {
     let entry = json!({"home_account_id": HOME, "environment": "login.microsoftonline.com", "realm": "tid",
         "local_account_id": "oid", "username": "u", "authority_type": "MSSTS"});
-    Account::from_entry(entry.as_object().unwrap()).unwrap()
+    cache(&json!({"Account": {"k": entry}})).accounts("login.microsoftonline.com").remove(0)
 }
 
 fn find(cache: &TokenCache, scopes: &str) -> Lookup {
@@ -73,7 +74,7 @@ fn unreadable_texts_are_refused() {
     for text in ["[]", "null", "{", r#"{"AccessToken":[]}"#, r#"{"AccessToken":{"k":1}}"#, deep.as_str()] {
         assert!(TokenCache::parse(text).is_err(), "{text}");
     }
-    assert_eq!(TokenCache::parse_bounded("{}", 1).err(), Some(CacheError::TooLarge));
+    assert_eq!(TokenCache::parse_bounded("{}", 1).err(), Some(CacheError::TooLarge { bytes: 2, largest: 1 }));
 }
 
 #[test]
@@ -280,8 +281,10 @@ proptest! {
     #[test]
     fn merge_invents_nothing(base in any_cache(), ours in any_cache(), theirs in any_cache()) {
         let merged = TokenCache::merge(&base, &ours, &theirs);
-        for (key, entry) in merged.entries(ACCESS_TOKEN) {
-            let of = |cache: &TokenCache| cache.entries(ACCESS_TOKEN).any(|(k, e)| k == key && e == entry);
+        for row in merged.rows(Kind::AccessToken) {
+            let of = |cache: &TokenCache| {
+                cache.rows(Kind::AccessToken).iter().any(|other| other.key == row.key && other.entry == row.entry)
+            };
             prop_assert!(of(&ours) || of(&theirs));
         }
     }

@@ -89,11 +89,11 @@ async fn rotated_refresh_token_overwrites_the_same_entry() {
 async fn time_of_sign_in_outlives_renewals() {
     let mut world = World::new().await;
     let account = world.sign_in().await;
-    let signed_in_at = world.cache.account_extra(&account, "async_msal_signed_in_at").cloned();
+    let signed_in_at = world.cache.account_extra(&account, "async_msal_signed_in_at");
     assert!(signed_in_at.is_some());
     world.advance(3_700);
     world.silent(&account).await.unwrap();
-    assert_eq!(world.cache.account_extra(&account, "async_msal_signed_in_at").cloned(), signed_in_at);
+    assert_eq!(world.cache.account_extra(&account, "async_msal_signed_in_at"), signed_in_at);
 }
 
 #[tokio::test]
