@@ -41,7 +41,11 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    output::start_log();
+    output::start_log(match arguments.command {
+        Command::Demo(_) | Command::Emulator(_) => "warn",
+        // What the store does not do is the error of the command itself.
+        Command::Sessions(_) | Command::Token(_) => "warn,async_msal_session::store=off",
+    });
     // The check's own HTTP client looks for the process's provider. An error says that one is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let done = match arguments.command {

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::io::{IsTerminal, Write};
 
-use comfy_table::{ContentArrangement, presets};
+use comfy_table::{ColumnConstraint, ContentArrangement, presets};
 use tracing_subscriber::EnvFilter;
 
 use crate::command::Failure;
@@ -26,7 +26,6 @@ pub(crate) fn line(line: &str) -> std::io::Result<()> {
 #[derive(Debug)]
 pub(crate) struct Table {
     rows: comfy_table::Table,
-    len: usize,
 }
 
 impl Table {
@@ -40,18 +39,21 @@ impl Table {
         if heading.iter().any(|word| !word.is_empty()) {
             rows.set_header(heading.to_vec());
         }
-        Self { rows, len: 0 }
+        Self { rows }
+    }
+
+    /// Columns that are copied from are never folded, however narrow the terminal.
+    pub(crate) fn keep_whole(&mut self, columns: &[usize]) {
+        for column in columns {
+            if let Some(column) = self.rows.column_mut(*column) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+        }
     }
 
     /// One more row.
     pub(crate) fn add<const N: usize>(&mut self, cells: [String; N]) {
         self.rows.add_row(cells);
-        self.len += 1;
-    }
-
-    /// Rows so far.
-    pub(crate) fn len(&self) -> usize {
-        self.len
     }
 
     /// Prints it.
@@ -71,9 +73,14 @@ pub(crate) fn say(line: &str) {
 /// What failed, why, and what to do.
 pub(crate) fn report(failure: &Failure) {
     say(&format!("error: {failure}"));
-    let mut cause = failure.source();
+    let (mut cause, mut said) = (failure.source(), String::new());
     while let Some(reason) = cause {
-        say(&format!("  because: {reason}"));
+        let text = reason.to_string();
+        // Some errors repeat their cause's words.
+        if !said.contains(&text) {
+            say(&format!("  because: {text}"));
+            said = text;
+        }
         cause = reason.source();
     }
     if let Some(hint) = failure.hint() {
@@ -81,9 +88,9 @@ pub(crate) fn report(failure: &Failure) {
     }
 }
 
-/// Sends the log to standard error; `RUST_LOG` chooses, warnings are shown where it is not set.
-pub(crate) fn start_log() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+/// Sends the log to standard error; `RUST_LOG` chooses, else `quiet`.
+pub(crate) fn start_log(quiet: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(quiet));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -120,7 +120,7 @@ impl Error {
             Self::Store(StoreError::NewerSchema { .. }) => {
                 "The store was made by a later version: update, or use another store.".into()
             }
-            Self::Store(StoreError::Denied { .. }) => "Compare user, password and permissions with what the store wants.".into(),
+            Self::Store(StoreError::Denied { .. }) => "Compare user, password, database and permissions with what the store wants.".into(),
             Self::Store(_) => "See whether the session store runs and can be written; everything recovers by itself.".into(),
             Self::Settings(_) => "Set what is named and start again.".into(),
             Self::Api(error) => error.hint().into(),

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// Log target of everything this crate says.
 pub const TARGET: &str = "async_msal_session";
+/// Log target of the state of the session store: below [`TARGET`], so that a filter for that shows it too.
+pub const STORE: &str = "async_msal_session::store";
 
 /// Span around one sign-in from its mark to its outcome.
 pub const SPAN_SIGN_IN: &str = "async_msal.sign_in";

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use async_msal_axum::async_msal_session::env::Env;
-use async_msal_axum::async_msal_session::settings::{SettingsSource, VARIABLES, Variable};
+use async_msal_axum::async_msal_session::settings::{SettingsSource, StoreUrl, VARIABLES, Variable};
 use async_msal_axum::{Error, Msal};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use super::Failure;
+use crate::output;
 
 /// Where the application's settings come from: a file, then the environment, then flags, the later over the earlier.
 #[derive(Clone, Default)]
@@ -51,6 +52,13 @@ impl Application {
             source = source.value(name, text);
         }
         let settings = source.read().map_err(|error| unusable(error.into()))?;
+        match settings.store() {
+            StoreUrl::Memory => return Err(Failure::InMemory),
+            StoreUrl::Sqlite(path) if !path.exists() => {
+                output::say(&format!("note: {} did not exist; it is new and empty", path.display()));
+            }
+            _ => {}
+        }
         Msal::from_settings(settings).map_err(unusable)
     }
 }

@@ -16,13 +16,13 @@ use async_msal_emulator::EmulatorError;
 /// The codes of the commands that work on a store.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
-  0  done
-  1  failed
+  0  done, also where `list`, `clean` or `repair` found nothing
+  1  failed or not confirmed; trying again does not help
   2  the command line was not understood
-  3  there is no such session
+  3  there is no such session (show, revoke, token)
   4  several people match
   5  the user must sign in again, or has not granted the scopes
-  6  the store or the authority cannot be reached: try again later";
+  6  the store or the authority cannot be reached, or the store takes no writes: try again later";
 
 /// Why a command failed. Display says what, [`Failure::hint`] what to do.
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +134,9 @@ pub(crate) enum Failure {
     /// Signing everybody out was not confirmed.
     #[error("nothing was revoked: it was not confirmed")]
     NotConfirmed,
+    /// The application's store is in its own process.
+    #[error("the store memory: lives inside the application's process, where no command can see it")]
+    InMemory,
     /// The process may not listen for signals.
     #[error("cannot listen for the signal to stop")]
     Signals(#[source] io::Error),
@@ -211,6 +214,10 @@ impl Failure {
                 "have the application ask for these scopes at the user's next sign-in".to_owned()
             }
             Failure::NotConfirmed => "type yes when asked, or give --yes where nobody can be asked".to_owned(),
+            Failure::InMemory => {
+                "give the application a store that processes share: sqlite:<path>, redis://… or postgres://…"
+                    .to_owned()
+            }
             Failure::Signals(_) => return None,
         })
     }

@@ -29,7 +29,8 @@ pub(crate) struct Whom {
 /// # Errors
 /// Says what one looks like.
 pub(crate) fn handle(text: &str) -> Result<Handle, &'static str> {
-    Handle::parse(text).ok_or("a handle is 12 digits 0-9 and a-f, as `sessions list` shows them")
+    Handle::parse(&text.trim().to_ascii_lowercase())
+        .ok_or("a handle is 12 digits 0-9 and a-f, as `sessions list` shows them")
 }
 
 impl Whom {

@@ -216,7 +216,7 @@ impl MsalBuilder {
     fn assemble(self, (record_keys, cookie_keys): (KeyRing, KeyRing)) -> Result<Msal, Error> {
         let Self { client, store, settings, .. } = self;
         if settings.layout == SessionLayout::Aiohttp {
-            tracing::warn!(target: crate::telemetry::TARGET,
+            tracing::warn!(target: crate::telemetry::STORE,
                 "session records are plain (layout aiohttp): whoever reads the store reads the tokens");
         }
         let store = StoreGuard::new(store, settings.store_timeout, Arc::clone(client.clock()));

@@ -63,9 +63,9 @@ impl SettingsError {
 
 impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the settings cannot be used:")?;
-        for problem in &self.problems {
-            write!(f, " {problem};")?;
+        f.write_str("the settings cannot be used")?;
+        for (index, problem) in self.problems.iter().enumerate() {
+            write!(f, "{} {problem}", if index == 0 { ":" } else { ";" })?;
         }
         Ok(())
     }

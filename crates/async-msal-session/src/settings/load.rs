@@ -172,13 +172,24 @@ impl Reader {
         name
     }
 
-    /// STORE_URL, else REDIS, else SQLite in the data folder.
+    /// STORE_URL or REDIS, else SQLite in the data folder. Which of two different stores is meant is not guessed: in the
+    /// wrong one nobody is signed in.
     fn store(&mut self) -> Option<StoreUrl> {
         let data_dir = self.text(name::DATA_DIR);
-        for name in [name::STORE_URL, name::REDIS] {
-            let Some(text) = self.text(name) else { continue };
-            return self.checked(name, value::store_url(&text));
-        }
+        let (ours, theirs) = (self.text(name::STORE_URL), self.text(name::REDIS));
+        let (name, text) = match (ours, theirs) {
+            (Some(ours), Some(theirs)) if ours != theirs => {
+                self.invalid(name::REDIS, "STORE_URL names another store; set one of the two");
+                return None;
+            }
+            (Some(ours), _) => (name::STORE_URL, ours),
+            (None, Some(theirs)) => (name::REDIS, theirs),
+            (None, None) => return self.embedded(data_dir),
+        };
+        self.checked(name, value::store_url(&text))
+    }
+
+    fn embedded(&mut self, data_dir: Option<String>) -> Option<StoreUrl> {
         let folder = data_dir.map(PathBuf::from).or_else(|| state_folder(&self.source));
         if folder.is_none() {
             self.invalid(name::DATA_DIR, "no state folder is known here: set DATA_DIR or STORE_URL");

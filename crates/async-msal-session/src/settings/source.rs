@@ -80,7 +80,7 @@ impl SettingsSource {
     /// When the file cannot be read or is no TOML. Unknown names are an error of [`read`](Self::read).
     pub fn file(self, path: &Path) -> Result<Self, SettingsError> {
         let text = std::fs::read_to_string(path)
-            .map_err(|error| SettingsError::invalid("the settings file", error.to_string()))?;
+            .map_err(|error| SettingsError::invalid(&path.display().to_string(), error.to_string()))?;
         self.toml(&text)
     }
 

@@ -162,20 +162,20 @@ impl StoreGuard {
         if store.is_some() {
             match down {
                 Some(error) => {
-                    tracing::error!(target: telemetry::TARGET, store = kind, %error, "session store is down");
+                    tracing::error!(target: telemetry::STORE, store = kind, %error, "session store is down");
                 }
                 None if store == Some(Status::Down) => {
-                    tracing::info!(target: telemetry::TARGET, store = kind, "session store is up again");
+                    tracing::info!(target: telemetry::STORE, store = kind, "session store is up again");
                 }
                 None => {}
             }
         }
         match (writes, refused) {
             (Some(_), Some(error)) => {
-                tracing::error!(target: telemetry::TARGET, store = kind, %error, "session store refuses writes");
+                tracing::error!(target: telemetry::STORE, store = kind, %error, "session store refuses writes");
             }
             (Some(Status::Down), None) => {
-                tracing::info!(target: telemetry::TARGET, store = kind, "session store takes writes again");
+                tracing::info!(target: telemetry::STORE, store = kind, "session store takes writes again");
             }
             _ => {}
         }

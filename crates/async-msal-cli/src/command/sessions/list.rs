@@ -1,21 +1,25 @@
 //! `sessions list`: one line a session, in bounded memory however many there are.
 
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_msal_axum::async_msal_session::SessionSummary;
 use clap::Args;
 use futures_util::TryStreamExt;
 
-use super::{age, as_json, at, clean, failed, seconds};
+use super::{age, as_json, at, clean, counted, failed, seconds};
 use crate::command::application::Application;
 use crate::command::person::pair;
 use crate::command::{EXIT_CODES, Failure};
 use crate::output::{self, Table};
 use crate::progress::Progress;
 
-/// Rows that are laid out together; with more the heading is repeated.
+/// Rows that are laid out and written together; with more the heading is repeated.
 const ROWS: usize = 500;
+/// So many are written however short the pause since the last.
+const MOST_ROWS: usize = 10 * ROWS;
+/// Between writes: a progress bar on the same terminal is drawn again after each.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// List live sessions, of both layouts.
 ///
@@ -29,7 +33,7 @@ pub(super) struct ListArguments {
     /// Only of people in this tenant (of a provider without tenants: with this issuer)
     #[arg(long, value_name = "TENANT")]
     tenant: Option<String>,
-    /// Only sessions unused for so long: 90s, 15m, 24h, 30d
+    /// Only sessions that were last used so long ago or longer: 90s, 15m, 12h, 3d
     #[arg(long, value_name = "AGE", value_parser = age)]
     older_than: Option<Duration>,
     /// Print a JSON array, one session a line; times are unix seconds
@@ -49,8 +53,11 @@ pub(super) async fn run(arguments: ListArguments) -> Result<(), Failure> {
     let now = msal.clock().now();
     while let Some(session) = sessions.try_next().await.map_err(&failed)? {
         progress.one();
+        if arguments.takes(&session, now) {
+            lines.add(&session);
+        }
         // A reader that went away wants no more.
-        if arguments.takes(&session, now) && progress.aside(|| lines.add(&session)).is_err() {
+        if lines.are_due() && progress.aside(|| lines.print()).is_err() {
             return Ok(());
         }
     }
@@ -58,7 +65,7 @@ pub(super) async fn run(arguments: ListArguments) -> Result<(), Failure> {
     if let Ok(count) = lines.end()
         && !arguments.json
     {
-        output::say(&format!("{count} sessions"));
+        output::say(&counted(count, "session"));
     }
     Ok(())
 }
@@ -73,48 +80,101 @@ impl ListArguments {
     }
 }
 
-/// The output, a table or, without one, a JSON array.
+/// The output, a table or a JSON array, so many rows at a time.
 struct Lines {
-    table: Option<Table>,
+    rows: Rows,
+    waiting: usize,
+    printed_at: Instant,
     count: u64,
+}
+
+enum Rows {
+    Table(Table),
+    Json(String),
 }
 
 const HEADING: [&str; 6] = ["handle", "mail", "name", "tenant", "signed in", "last used"];
 
 impl Lines {
     fn new(json: bool) -> Self {
-        Self { table: (!json).then(|| Table::new(&HEADING)), count: 0 }
+        let rows = if json { Rows::Json(String::new()) } else { Rows::Table(table()) };
+        Self { rows, waiting: 0, printed_at: Instant::now(), count: 0 }
     }
 
-    fn add(&mut self, session: &SessionSummary) -> std::io::Result<()> {
-        self.count += 1;
-        let Some(table) = &mut self.table else {
-            let before = if self.count == 1 { "[" } else { "," };
-            return output::line(&format!("{before}{}", as_json(session)));
-        };
-        let identity = session.identity.as_ref();
-        table.add([
-            session.handle.to_string(),
-            clean(session.mail.as_deref().unwrap_or("-")),
-            clean(session.name.as_deref().unwrap_or("-")),
-            clean(identity.map_or("-", |identity| pair(identity).0)),
-            identity.map_or_else(|| "-".to_owned(), |identity| at(identity.signed_in_at)),
-            at(session.created),
-        ]);
-        if table.len() < ROWS {
-            return Ok(());
+    fn add(&mut self, session: &SessionSummary) {
+        match &mut self.rows {
+            Rows::Table(table) => table.add(row(session)),
+            Rows::Json(text) => {
+                let before = match (self.count, self.waiting) {
+                    (0, _) => "[",
+                    (_, 0) => ",",
+                    _ => "\n,",
+                };
+                text.extend([before, &as_json(session).to_string()]);
+            }
         }
-        std::mem::replace(table, Table::new(&HEADING)).print()
+        self.count += 1;
+        self.waiting += 1;
+    }
+
+    fn are_due(&self) -> bool {
+        self.waiting >= MOST_ROWS || self.waiting >= ROWS && self.printed_at.elapsed() >= PAUSE
+    }
+
+    fn print(&mut self) -> std::io::Result<()> {
+        (self.waiting, self.printed_at) = (0, Instant::now());
+        match &mut self.rows {
+            Rows::Table(table) => std::mem::replace(table, self::table()).print(),
+            Rows::Json(text) => output::line(&std::mem::take(text)),
+        }
     }
 
     /// Prints what is left; how many there were.
-    fn end(self) -> std::io::Result<u64> {
-        let Self { table, count } = self;
-        match table {
-            Some(table) if count == 0 || table.len() > 0 => table.print()?,
-            Some(_) => {}
-            None => output::line(if count == 0 { "[]" } else { "]" })?,
+    fn end(mut self) -> std::io::Result<u64> {
+        if self.waiting > 0 || self.count == 0 && matches!(self.rows, Rows::Table(_)) {
+            self.print()?;
         }
-        Ok(count)
+        if matches!(self.rows, Rows::Json(_)) {
+            output::line(if self.count == 0 { "[]" } else { "]" })?;
+        }
+        Ok(self.count)
+    }
+}
+
+fn table() -> Table {
+    let mut table = Table::new(&HEADING);
+    table.keep_whole(&[0]);
+    table
+}
+
+fn row(session: &SessionSummary) -> [String; 6] {
+    let identity = session.identity.as_ref();
+    [
+        session.handle.to_string(),
+        clean(session.mail.as_deref().unwrap_or("-")),
+        clean(session.name.as_deref().unwrap_or("-")),
+        clean(identity.map_or("-", |identity| pair(identity).0)),
+        identity.map_or_else(|| "-".to_owned(), |identity| at(identity.signed_in_at)),
+        at(session.created),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On a terminal the progress bar is wiped away and drawn again around each write.
+    #[test]
+    fn rows_are_written_ten_times_a_second_or_by_the_thousand() {
+        let mut lines = Lines::new(true);
+        lines.waiting = ROWS;
+        assert!(!lines.are_due(), "too soon after the last");
+        lines.waiting = MOST_ROWS;
+        assert!(lines.are_due(), "as many as may wait");
+        lines.waiting = ROWS;
+        lines.printed_at = Instant::now().checked_sub(PAUSE).unwrap();
+        assert!(lines.are_due());
+        lines.waiting = ROWS - 1;
+        assert!(!lines.are_due(), "too few");
     }
 }

@@ -56,9 +56,9 @@ fn failed(doing: &'static str) -> impl Fn(Error) -> Failure {
     move |error| Failure::sessions(doing, error)
 }
 
-/// Reads a time such as `90s`, `15m`, `24h` or `30d`.
+/// Reads a time such as `90s`, `15m`, `12h` or `3d`.
 fn age(text: &str) -> Result<Duration, &'static str> {
-    const WANTED: &str = "a time like 90s, 15m, 24h or 30d is wanted";
+    const WANTED: &str = "a time like 90s, 15m, 12h or 3d is wanted";
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let number: u64 = text[..digits].parse().map_err(|_| WANTED)?;
     let seconds = match &text[digits..] {
@@ -103,6 +103,11 @@ fn at(seconds: i64) -> String {
     let format = format_description!("[year]-[month]-[day] [hour]:[minute]Z");
     let moment = OffsetDateTime::from_unix_timestamp(seconds).ok();
     moment.and_then(|moment| moment.format(format).ok()).unwrap_or_else(|| seconds.to_string())
+}
+
+/// `1 session`, `2 sessions`.
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// A text that somebody else chose, as a terminal may get it: control characters could move the cursor or change colours.

@@ -10,7 +10,7 @@ use clap::{ArgGroup, Args};
 use futures_util::TryStreamExt;
 use serde_json::json;
 
-use super::failed;
+use super::{counted, failed};
 use crate::command::application::Application;
 use crate::command::person::{WHOM, Whom, named, pair};
 use crate::command::{EXIT_CODES, Failure};
@@ -61,7 +61,7 @@ pub(super) async fn run(arguments: RevokeArguments) -> Result<(), Failure> {
     if arguments.json {
         output::data(&json!({ "revoked": revoked }).to_string());
     } else {
-        output::data(&format!("{revoked} sessions revoked"));
+        output::data(&format!("{} revoked", counted(revoked, "session")));
     }
     Ok(())
 }
@@ -126,7 +126,8 @@ async fn confirm(msal: &Msal) -> Result<(), Failure> {
         return Err(Failure::NotConfirmed);
     }
     let about = msal.sessions_total_hint().await.map_err(failed(REVOKE))?;
-    let about = about.map(|count| format!(" (the store holds about {count} things)")).unwrap_or_default();
+    let about =
+        about.map(|count| format!(" (about {} in the store)", counted(count, "record"))).unwrap_or_default();
     output::say(&format!("This signs everybody out{about}. Type yes to go on:"));
     let answer = tokio::task::spawn_blocking(|| {
         let mut line = String::new();

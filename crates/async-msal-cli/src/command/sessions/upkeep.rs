@@ -20,7 +20,7 @@ use crate::progress::Progress;
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_CODES)]
 pub(super) struct CleanArguments {
-    /// Unused for so long: 90s, 15m, 24h, 30d
+    /// Last used so long ago or longer: 90s, 15m, 12h, 3d
     #[arg(long, value_name = "AGE", value_parser = age)]
     older_than: Duration,
     #[command(flatten)]
@@ -103,12 +103,36 @@ impl Common {
         }
         let mut table = Table::new(&["", ""]);
         for (name, value) in report.as_object().into_iter().flatten() {
-            table.add([name.replace('_', " "), in_words(name, value)]);
+            table.add([plainly(name), in_words(name, value)]);
         }
         // A reader that went away is no failure.
         let _ = table.print();
         Ok(())
     }
+}
+
+/// What a count is of.
+fn plainly(name: &str) -> String {
+    let words = match name {
+        "scanned" => "records looked at",
+        "sealed" => "in layout sealed",
+        "aiohttp" => "in layout aiohttp",
+        "live" => "live sessions",
+        "anonymous" => "of these of visitors nobody knows",
+        "users" => "people signed in",
+        "expired" => "past their end",
+        "signed_out" => "marks of sign-outs",
+        "without_index" => "not found by mail and person",
+        "without_ttl" => "without a time to live",
+        "oldest" => "longest unused, since",
+        "newest" => "last used",
+        "mended" => "mended",
+        "ended" => "given a time to live",
+        "indexed" => "added to the index",
+        "busy" => "changed meanwhile, left",
+        other => return other.replace('_', " "),
+    };
+    words.to_owned()
 }
 
 fn in_words(name: &str, value: &Value) -> String {

@@ -36,6 +36,7 @@ async fn looks_after(store: Store, layout: &str) {
         assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
         said.extend([text(&output.stdout), text(&output.stderr)]);
     }
+    assert!(!said.contains("WARN"), "the log of an application: {said}");
     for secret in &secrets {
         assert!(!said.contains(secret.as_str()), "{secret} is shown");
     }
@@ -71,7 +72,7 @@ fn finds(bench: &Bench, handle: &str) {
     assert_eq!(count(&["--older-than", "1d"]), 0);
     assert_eq!(count(&["--older-than", "0s"]), 3);
 
-    let shown = bench.json(&["sessions", "show", handle]);
+    let shown = bench.json(&["sessions", "show", &handle.to_uppercase()]);
     assert_eq!(shown["mail"], ADA);
     assert_eq!(shown["token"]["access_token"], "hidden");
     let (tenant, oid) = (shown["tenant"].as_str().unwrap(), shown["oid"].as_str().unwrap());
@@ -193,6 +194,7 @@ async fn a_store_that_is_down_is_told_with_its_own_code_and_without_the_password
             let output = bench.run_with(&settings, arguments);
             let said = text(&output.stderr);
             assert_eq!(output.status.code(), Some(6), "{said}");
+            assert!(said.starts_with("error:"), "once, and not in the log too: {said}");
             assert!(
                 said.contains("because:") && said.contains("hint:") && !said.contains("canary"),
                 "{said}"
@@ -217,6 +219,9 @@ async fn settings_come_from_a_file_the_environment_and_flags() {
     let listed =
         bench.run_with(&[], &["sessions", "list", "--json", "--settings", file, "--store-url", &other]);
     assert_eq!(text(&listed.stdout), "[]\n", "{}", text(&listed.stderr));
+    assert!(text(&listed.stderr).contains("other.db did not exist"), "{}", text(&listed.stderr));
+    let in_memory = bench.run_with(&[], &["sessions", "list", "--settings", file, "--store-url", "memory:"]);
+    assert_eq!((in_memory.status.code(), text(&in_memory.stdout).as_str()), (Some(1), ""));
     let missing = bench.run_with(&[], &["sessions", "list"]);
     assert_eq!(missing.status.code(), Some(1));
     assert!(text(&missing.stderr).contains("SP_APP_ID"), "{}", text(&missing.stderr));

@@ -87,6 +87,15 @@ fn aiohttp_msals_name_for_the_store_is_understood() {
 }
 
 #[test]
+fn two_names_for_two_stores_are_refused() {
+    let both = |redis| [("STORE_URL", "redis://:canary@redis1"), ("REDIS", redis)];
+    let error = problem(&both("redis://:canary@redis2"));
+    assert!(error.contains("REDIS") && error.contains("STORE_URL") && !error.contains("canary"), "{error}");
+    assert!(matches!(read(&both("redis://:canary@redis1")).unwrap().store(), StoreUrl::Redis(_)));
+    assert!(matches!(read(&both("")).unwrap().store(), StoreUrl::Redis(_)));
+}
+
+#[test]
 fn a_read_cache_is_for_redis() {
     assert!(read(&[("REDIS", "redis://redis1"), ("STORE_CACHE", "on")]).unwrap().store_cache());
     assert!(!read(&[]).unwrap().store_cache());

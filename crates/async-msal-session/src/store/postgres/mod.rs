@@ -186,6 +186,8 @@ impl Database for PostgresStore {
 
     const KIND: &'static str = "postgres";
 
+    const NAME: &'static str = "PostgreSQL";
+
     /// `statement_timestamp` is the same through a whole statement and may be compared with an index. It is rounded
     /// down: as in the other stores, a second counts when it is over.
     const STATEMENTS: Statements = statements!(
@@ -200,6 +202,18 @@ impl Database for PostgresStore {
     /// read_only_sql_transaction, disk_full.
     fn refuses_writes(code: &str) -> bool {
         matches!(code, "25006" | "53100")
+    }
+
+    fn denies(code: &str) -> Option<&'static str> {
+        match code {
+            // invalid_password, invalid_authorization_specification
+            "28P01" | "28000" => Some("PostgreSQL wants another user or password"),
+            // invalid_catalog_name
+            "3D000" => Some("PostgreSQL has no database of that name"),
+            // insufficient_privilege
+            "42501" => Some("the PostgreSQL user may not do this"),
+            _ => None,
+        }
     }
 
     async fn fetch(&self, statement: &'static str, values: &[Value<'_>]) -> Result<Vec<PgRow>, StoreError> {

@@ -48,6 +48,22 @@ async fn nodes_that_start_at_once_make_the_schema_once() {
 }
 
 #[tokio::test]
+async fn what_waiting_does_not_mend_is_denied_and_the_words_name_no_user() {
+    let server = PostgresServer::start();
+    let _created = server.sql("CREATE ROLE canary LOGIN");
+    let port = server.port();
+    for address in [
+        server.url().replace(&format!(":{port}/"), &format!(":{port}/no_")),
+        format!("postgres://nobody@127.0.0.1:{port}/postgres"),
+        format!("postgres://canary@127.0.0.1:{port}/postgres"),
+    ] {
+        let failed = PostgresStore::open_lazy(&address, AMPLE).unwrap().ping().await.unwrap_err();
+        assert!(matches!(failed, StoreError::Denied { .. }) && !failed.is_retryable(), "{failed:?}");
+        assert!(!failed.to_string().contains("canary"), "{failed}");
+    }
+}
+
+#[tokio::test]
 async fn of_forty_nodes_and_tasks_one_holds_the_lease() {
     let server = PostgresServer::start();
     let nodes: Vec<PostgresStore> = (0..4).map(|_| open(&server, AMPLE)).collect();

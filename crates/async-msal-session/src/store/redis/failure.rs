@@ -18,6 +18,9 @@ pub(super) fn failed(error: &RedisError) -> StoreError {
             denied("Redis wants another user or password (NOAUTH, WRONGPASS)")
         }
         ("NOPERM", _) => denied("the Redis user may not do this or touch this key (NOPERM)"),
+        ("ERR", _) if error.detail().is_some_and(|text| text.starts_with("DB index")) => {
+            denied("Redis has no database of that number")
+        }
         ("LOADING", _) => unavailable("Redis is loading its data (LOADING)"),
         ("MASTERDOWN", _) => unavailable("the Redis replica has lost its master (MASTERDOWN)"),
         ("CLUSTERDOWN", _) => unavailable("the Redis Cluster does not serve all slots (CLUSTERDOWN)"),
@@ -74,6 +77,7 @@ mod tests {
             ("WRONGPASS invalid username-password pair", false, false),
             ("NOPERM this user has no permissions to access canary", false, false),
             ("MOVED 3999 canary:6381", false, true),
+            ("ERR DB index is out of range", false, false),
             ("ERR canary", false, true),
         ] {
             let error = answer(text);

@@ -26,11 +26,19 @@ pub(crate) trait Database: Debug + Send + Sync + 'static {
     /// The store's name in logs and metrics.
     const KIND: &'static str;
 
+    /// Its name in sentences.
+    const NAME: &'static str;
+
     /// The statements in this database's words.
     const STATEMENTS: Statements;
 
     /// Whether this code of an error says that only writes are refused: read-only, or no room left.
     fn refuses_writes(code: &str) -> bool;
+
+    /// What is wrong where this code of an error says that the server does not let us, now or later.
+    fn denies(_code: &str) -> Option<&'static str> {
+        None
+    }
 
     /// Runs a statement: `$1` is the time, where this process keeps it, and `$2` the first of `values`.
     async fn fetch(
@@ -104,11 +112,22 @@ where
 
 /// Keeps the cause, which names neither addresses nor values of ours.
 pub(crate) fn failed<D: Database>(error: sqlx::Error) -> StoreError {
+    let name = D::NAME;
     let code = error.as_database_error().and_then(|cause| cause.code());
-    if code.is_some_and(|code| D::refuses_writes(&code)) {
-        return StoreError::ReadOnly { what: format!("{} is read-only or full", D::KIND) };
+    if code.as_deref().is_some_and(D::refuses_writes) {
+        return StoreError::ReadOnly { what: format!("{name} is read-only or full") };
     }
-    StoreError::unavailable(D::KIND, error)
+    if let Some(what) = code.as_deref().and_then(D::denies) {
+        return StoreError::Denied { what: what.to_owned() };
+    }
+    let what = match &error {
+        sqlx::Error::PoolTimedOut => {
+            format!("{name} gave no connection in time: it is down, or has none left")
+        }
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) => format!("the connection to {name} failed"),
+        _ => format!("{name} did not do it"),
+    };
+    StoreError::unavailable(what, error)
 }
 
 /// A record whose value, version and end begin at `first`.

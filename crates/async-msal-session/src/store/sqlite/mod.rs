@@ -67,6 +67,8 @@ impl Database for SqliteStore {
 
     const KIND: &'static str = "sqlite";
 
+    const NAME: &'static str = "SQLite";
+
     const STATEMENTS: Statements = statements!(
         at: "",
         now: "$1",
