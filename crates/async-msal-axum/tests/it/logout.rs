@@ -1,5 +1,7 @@
 //! Ending a session: by form, by link, by the authority.
 
+use std::time::{Duration, Instant};
+
 use reqwest::Method;
 
 use crate::app::{ADA, App, HTTPS, Setup};
@@ -176,6 +178,20 @@ async fn a_frame_without_a_known_sid_ends_nothing() {
         assert_eq!(browser.get(&format!("/user/frontchannel-logout{query}")).await.status, 200, "{query}");
         assert_eq!(browser.get("/").await.body, "Hello Ada Marsh", "{query}");
     }
+}
+
+#[tokio::test]
+async fn a_frame_does_not_wait_for_a_store_that_hangs() {
+    let app = Setup::new().msal(|msal| msal.store_timeout(Duration::from_secs(600))).start().await;
+    app.store.hang_look_ups();
+    let started = Instant::now();
+    // More than are worked on at a time.
+    let frames = (0..80).map(|_| {
+        let mut browser = app.browser();
+        async move { browser.get("/user/frontchannel-logout?sid=unknown").await.status }
+    });
+    assert_eq!(futures_util::future::join_all(frames).await, [503; 80]);
+    assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ pub(crate) struct WatchedStore {
     inner: Arc<dyn SessionStore>,
     down: AtomicBool,
     read_only: AtomicBool,
+    hangs: AtomicBool,
     loads: AtomicU64,
     writes: AtomicU64,
     marks: AtomicU64,
@@ -31,6 +32,7 @@ impl WatchedStore {
             inner,
             down: AtomicBool::new(false),
             read_only: AtomicBool::new(false),
+            hangs: AtomicBool::new(false),
             loads: zero(),
             writes: zero(),
             marks: zero(),
@@ -44,6 +46,11 @@ impl WatchedStore {
     /// Records can be read and not written.
     pub(crate) fn fail_writes(&self, fail: bool) {
         self.read_only.store(fail, Ordering::SeqCst);
+    }
+
+    /// Whose sessions there are is asked in vain from now on.
+    pub(crate) fn hang_look_ups(&self) {
+        self.hangs.store(true, Ordering::SeqCst);
     }
 
     /// Reads of records so far.
@@ -127,6 +134,9 @@ impl SessionStore for WatchedStore {
 
     async fn index_lookup(&self, index: &IndexKey, limit: usize) -> Answer<Vec<IndexEntry>> {
         self.check(None)?;
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.inner.index_lookup(index, limit).await
     }
 

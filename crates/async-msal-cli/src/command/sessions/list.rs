@@ -89,7 +89,7 @@ struct Lines {
 }
 
 enum Rows {
-    Table(Table),
+    Table(Box<Table>),
     Json(String),
 }
 
@@ -97,7 +97,7 @@ const HEADING: [&str; 6] = ["handle", "mail", "name", "tenant", "signed in", "la
 
 impl Lines {
     fn new(json: bool) -> Self {
-        let rows = if json { Rows::Json(String::new()) } else { Rows::Table(table()) };
+        let rows = if json { Rows::Json(String::new()) } else { Rows::Table(Box::new(table())) };
         Self { rows, waiting: 0, printed_at: Instant::now(), count: 0 }
     }
 
@@ -124,7 +124,7 @@ impl Lines {
     fn print(&mut self) -> std::io::Result<()> {
         (self.waiting, self.printed_at) = (0, Instant::now());
         match &mut self.rows {
-            Rows::Table(table) => std::mem::replace(table, self::table()).print(),
+            Rows::Table(table) => std::mem::replace(&mut **table, self::table()).print(),
             Rows::Json(text) => output::line(&std::mem::take(text)),
         }
     }
