@@ -221,6 +221,7 @@ impl MsalBuilder {
         }
         let store = StoreGuard::new(store, settings.store_timeout, Arc::clone(client.clock()));
         let api = ApiClient::new(&settings, &client)?;
+        let memo = Memo::new(settings.store_cache);
         let inner = Inner {
             client,
             settings,
@@ -230,7 +231,7 @@ impl MsalBuilder {
             api,
             renewals: Renewals::new(),
             turns: Turns::new(),
-            memo: Memo::new(),
+            memo,
             walks: Walks::default(),
             endings: Endings::default(),
             background: Background::new(),
