@@ -219,9 +219,9 @@ impl MsalBuilder {
             tracing::warn!(target: crate::telemetry::STORE,
                 "session records are plain (layout aiohttp): whoever reads the store reads the tokens");
         }
+        let memo = Memo::new(store.keeps_copies());
         let store = StoreGuard::new(store, settings.store_timeout, Arc::clone(client.clock()));
         let api = ApiClient::new(&settings, &client)?;
-        let memo = Memo::new(settings.store_cache);
         let inner = Inner {
             client,
             settings,
