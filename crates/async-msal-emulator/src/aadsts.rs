@@ -172,6 +172,53 @@ impl Aadsts {
         Self::new(700_027, "invalid_client", text).unauthorized()
     }
 
+    pub(crate) fn invalid_jwt() -> Self {
+        Self::new(50_027, "invalid_client", "JWT token is invalid or malformed.").unauthorized()
+    }
+
+    pub(crate) fn assertion_subject() -> Self {
+        let text = "Client assertion application identifier doesn't match 'client_id' parameter.";
+        Self::new(700_021, "invalid_client", text).unauthorized()
+    }
+
+    pub(crate) fn assertion_realm() -> Self {
+        let text = "Client assertion audience claim does not match Realm issuer.";
+        Self::new(700_023, "invalid_client", text).unauthorized()
+    }
+
+    pub(crate) fn assertion_times() -> Self {
+        let text = "Client assertion is not within its valid time range.";
+        Self::new(700_024, "invalid_client", text).unauthorized()
+    }
+
+    pub(crate) fn federated_audience(audience: &str) -> Self {
+        let text = format!(
+            "No matching federated identity record found for presented assertion audience '{audience}'."
+        );
+        Self::new(700_212, "invalid_client", text).unauthorized()
+    }
+
+    pub(crate) fn federated_unknown(subject: &str) -> Self {
+        let text = format!(
+            "No matching federated identity record found for presented assertion subject '{subject}'."
+        );
+        Self::new(700_213, "invalid_client", text).unauthorized()
+    }
+
+    pub(crate) fn assertion_signature() -> Self {
+        Self::new(50_013, "invalid_grant", "Assertion failed signature validation.")
+    }
+
+    pub(crate) fn assertion_audience() -> Self {
+        let text = "Assertion audience claim does not match the required value.";
+        Self::new(50_013, "invalid_grant", text)
+    }
+
+    pub(crate) fn assertion_expired() -> Self {
+        let text = "Assertion is not within its valid time range.";
+        Self::new(500_133, "invalid_grant", text)
+    }
+
     pub(crate) fn unsupported_grant(grant: &str) -> Self {
         let text = format!("The app requested an unsupported grant type '{grant}'.");
         Self::new(70_003, "unsupported_grant_type", text)

@@ -8,11 +8,13 @@ use crate::aadsts::{Aadsts, Trace};
 use crate::client::ClientRegistration;
 use crate::directory::{Identity, Tenant};
 use crate::endpoint::params::Params;
+use crate::endpoint::token::client_info;
 use crate::error::EmulatorError;
 use crate::grants::{Code, SignedIn};
 use crate::policy::{IssuerParameter, StateParameter};
 use crate::random;
 use crate::resource::{Requested, Resource, needs_admin};
+use crate::shape;
 use crate::state::{Shared, lock};
 
 /// How the answer travels back to the application.
@@ -139,7 +141,7 @@ impl AuthorizeRequest {
         if tenant == Tenant::Consumers {
             return Err(Aadsts::consumers().into());
         }
-        if !client.multi_tenant && !matches!(tenant, Tenant::Id(_)) {
+        if !client.multi_tenant && matches!(tenant, Tenant::Common | Tenant::Organizations) {
             return Err(Aadsts::single_tenant(&client.client_id).into());
         }
         let mode = match params.get("response_mode") {
@@ -153,7 +155,7 @@ impl AuthorizeRequest {
             mode: mode.as_ref().map_or(ResponseMode::Query, |m| *m),
             state: params.get("state").map(str::to_owned),
         };
-        let issuer = format!("{base_url}/{}/v2.0", tenant.issuer_segment());
+        let issuer = tenant.issuer(base_url);
         let request = Self {
             tenant,
             client,
@@ -182,7 +184,7 @@ impl AuthorizeRequest {
         }
         let scope = params.require("scope")?;
         let requested = Requested::parse(scope, &self.client.client_id)
-            .map_err(|e| Aadsts::bad_scope(&e, self.tenant.segment()))?;
+            .map_err(|e| Aadsts::bad_scope(&e, &self.tenant.segment()))?;
         let known_prompt = ["login", "none", "consent", "select_account", "create"];
         if self.prompt.as_deref().is_some_and(|p| !known_prompt.contains(&p)) {
             return Err(Aadsts::unsupported_value("prompt"));
@@ -276,7 +278,7 @@ impl AuthorizeRequest {
         let grant = Code {
             client_id: self.client.client_id.clone(),
             redirect_uri: self.reply.redirect_uri.clone(),
-            tenant: self.tenant.segment().to_owned(),
+            tenant: self.tenant.segment().into_owned(),
             username: identity.person.username.clone(),
             scope: self.scope.clone(),
             nonce: self.nonce.clone(),
@@ -292,7 +294,8 @@ impl AuthorizeRequest {
         shared.save_grants().await?;
         let mut fields = vec![("code".to_owned(), code)];
         if self.client_info {
-            fields.push(("client_info".to_owned(), crate::endpoint::token::client_info(&identity.person)));
+            let info = client_info(&self.tenant, &identity.person);
+            fields.extend(info.map(|info| ("client_info".to_owned(), info)));
         }
         fields.push(("session_state".to_owned(), account.sid.clone()));
         Ok(self.finish(shared, fields))
@@ -331,7 +334,8 @@ pub(crate) async fn answer_for(
     person: &str,
 ) -> Result<AuthorizationAnswer, EmulatorError> {
     let url = Url::parse(auth_uri).map_err(|_| EmulatorError::InvalidAddress(auth_uri.to_owned()))?;
-    let segment = url.path_segments().and_then(|mut s| s.next()).unwrap_or_default().to_owned();
+    let path = shape::routed(url.path()).unwrap_or_else(|| url.path().to_owned());
+    let segment = path.split('/').nth(1).unwrap_or_default().to_owned();
     let trace = Trace::new(&http::HeaderMap::new(), shared.now());
     let refused = |error: Aadsts| EmulatorError::AuthorizationRefused(error.description(&trace));
     let params = Params::parse(url.query().unwrap_or_default()).map_err(refused)?;

@@ -1,3 +1,5 @@
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -30,6 +32,23 @@ pub struct ClientRegistration {
     /// Whether `/common` and `/organizations` may be used. Default: true.
     #[serde(default = "yes")]
     pub multi_tenant: bool,
+    /// Certificates (PEM) whose keys sign assertions in the secret's place.
+    #[serde(default)]
+    pub certificates_pem: Vec<String>,
+    /// Whose tokens are taken in the secret's place.
+    #[serde(default)]
+    pub federated_credentials: Vec<FederatedCredential>,
+}
+
+/// An issuer and subject that a registration trusts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FederatedCredential {
+    /// `iss` of the token; absent: any that this emulator signs as.
+    #[serde(default)]
+    pub issuer: Option<String>,
+    /// `sub` of the token.
+    pub subject: String,
 }
 
 impl ClientRegistration {
@@ -42,6 +61,8 @@ impl ClientRegistration {
             redirect_uris: Vec::new(),
             frontchannel_logout_uri: None,
             multi_tenant: true,
+            certificates_pem: Vec::new(),
+            federated_credentials: Vec::new(),
         }
     }
 
@@ -73,7 +94,30 @@ impl ClientRegistration {
         self
     }
 
+    /// Registers a certificate (PEM). With an empty secret the client has no other credential.
+    #[must_use]
+    pub fn with_certificate_pem(mut self, pem: impl Into<String>) -> Self {
+        self.certificates_pem.push(pem.into());
+        self
+    }
+
+    /// Trusts tokens of this subject, whoever of the emulator's issuers signed them.
+    #[must_use]
+    pub fn with_federated_credential(mut self, subject: impl Into<String>) -> Self {
+        self.federated_credentials.push(FederatedCredential { issuer: None, subject: subject.into() });
+        self
+    }
+
+    /// The certificates in DER; what cannot be read is left out.
+    pub(crate) fn certificates(&self) -> Vec<Vec<u8>> {
+        let read = |pem: &String| Some(CertificateDer::from_pem_slice(pem.as_bytes()).ok()?.to_vec());
+        self.certificates_pem.iter().filter_map(read).collect()
+    }
+
     pub(crate) fn check(&self) -> Result<(), EmulatorError> {
+        if self.certificates().len() != self.certificates_pem.len() {
+            return Err(EmulatorError::Keys("a registered certificate is no PEM".into()));
+        }
         self.redirect_uris.iter().chain(&self.frontchannel_logout_uri).try_for_each(|uri| check_address(uri))
     }
 }
@@ -87,6 +131,8 @@ impl std::fmt::Debug for ClientRegistration {
             redirect_uris,
             frontchannel_logout_uri,
             multi_tenant,
+            certificates_pem,
+            federated_credentials,
         } = self;
         f.debug_struct("ClientRegistration")
             .field("client_id", client_id)
@@ -95,6 +141,8 @@ impl std::fmt::Debug for ClientRegistration {
             .field("redirect_uris", redirect_uris)
             .field("frontchannel_logout_uri", frontchannel_logout_uri)
             .field("multi_tenant", multi_tenant)
+            .field("certificates", &certificates_pem.len())
+            .field("federated_credentials", federated_credentials)
             .finish()
     }
 }

@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use crate::endpoint::on_behalf_of::ON_BEHALF_OF;
 use crate::fault::Endpoint;
 
 /// How often each endpoint was asked, faults included. Start is zero; [`Admin::reset_counters`](crate::Admin) sets it back.
@@ -22,6 +23,9 @@ pub struct Counters {
     pub refresh_token_reuses: u64,
     /// Token requests with grant `client_credentials`.
     pub token_client_credentials: u64,
+    /// Token requests with the grant of on-behalf-of.
+    #[serde(default)]
+    pub token_on_behalf_of: u64,
     /// Token requests with any other grant, or none.
     pub token_other: u64,
     /// Logout requests.
@@ -34,6 +38,9 @@ pub struct Counters {
     pub graph_photo: u64,
     /// The OpenID Connect userinfo endpoint.
     pub userinfo: u64,
+    /// Both endpoints of the managed identity.
+    #[serde(default)]
+    pub managed_identity: u64,
 }
 
 impl Counters {
@@ -43,6 +50,7 @@ impl Counters {
         self.token_authorization_code
             + self.token_refresh_token
             + self.token_client_credentials
+            + self.token_on_behalf_of
             + self.token_other
     }
 
@@ -55,12 +63,14 @@ impl Counters {
             (Endpoint::Token, Some("authorization_code")) => &mut self.token_authorization_code,
             (Endpoint::Token, Some("refresh_token")) => &mut self.token_refresh_token,
             (Endpoint::Token, Some("client_credentials")) => &mut self.token_client_credentials,
+            (Endpoint::Token, Some(ON_BEHALF_OF)) => &mut self.token_on_behalf_of,
             (Endpoint::Token, _) => &mut self.token_other,
             (Endpoint::Logout, _) => &mut self.logout,
             (Endpoint::GraphMe, _) => &mut self.graph_me,
             (Endpoint::GraphManager, _) => &mut self.graph_manager,
             (Endpoint::GraphPhoto, _) => &mut self.graph_photo,
             (Endpoint::UserInfo, _) => &mut self.userinfo,
+            (Endpoint::ManagedIdentity, _) => &mut self.managed_identity,
         };
         *counter += 1;
     }

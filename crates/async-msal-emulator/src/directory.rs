@@ -1,10 +1,14 @@
 //! The tenant: its ids, its people, and what a path segment means.
 
+use std::borrow::Cow;
+
 use crate::persons::{Person, people};
 use crate::random::seeded_guid;
 
 /// The tenant of personal accounts, the same everywhere.
 const CONSUMERS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
+/// Joins tenant and policy in one segment, inside the emulator ([`crate::shape`]).
+pub(crate) const POLICY_MARK: char = '~';
 const DOMAIN: &str = "contoso.example";
 
 /// Who is there. Fixed at start but for roles.
@@ -22,6 +26,13 @@ pub(crate) enum Tenant {
     Common,
     Organizations,
     Consumers,
+    /// Azure AD B2C: a tenant and one of its policies, written `id/b2c_...` in addresses.
+    B2c {
+        id: String,
+        policy: String,
+    },
+    /// AD FS of the emulator's own people, at `/adfs`.
+    Adfs(String),
 }
 
 /// Who somebody is in the tenant that issues the token.
@@ -47,6 +58,12 @@ impl Directory {
             "organizations" => Some(Tenant::Organizations),
             "consumers" | CONSUMERS => Some(Tenant::Consumers),
             DOMAIN => Some(Tenant::Id(self.tenant_id.clone())),
+            "adfs" => Some(Tenant::Adfs(self.tenant_id.clone())),
+            id if id.contains(POLICY_MARK) => {
+                let (id, policy) = id.split_once(POLICY_MARK)?;
+                let Some(Tenant::Id(id)) = self.tenant(id) else { return None };
+                Some(Tenant::B2c { id, policy: policy.to_owned() })
+            }
             id => {
                 let known = id == self.tenant_id || self.people.iter().any(|p| p.home_tenant_id == id);
                 known.then(|| Tenant::Id(id.to_owned()))
@@ -69,7 +86,10 @@ impl Directory {
             Tenant::Common | Tenant::Organizations => {
                 Some((person.home_tenant_id.clone(), person.home_object_id.clone()))
             }
-            Tenant::Id(_) | Tenant::Consumers => None,
+            Tenant::B2c { id, .. } | Tenant::Adfs(id) if *id == person.home_tenant_id => {
+                Some((id.clone(), person.home_object_id.clone()))
+            }
+            Tenant::Id(_) | Tenant::Consumers | Tenant::B2c { .. } | Tenant::Adfs(_) => None,
         };
         self.people
             .iter()
@@ -86,22 +106,43 @@ impl Directory {
 
 impl Tenant {
     /// The segment of this tenant's own addresses.
-    pub(crate) fn segment(&self) -> &str {
+    pub(crate) fn segment(&self) -> Cow<'_, str> {
         match self {
-            Self::Id(id) => id,
-            Self::Common => "common",
-            Self::Organizations => "organizations",
-            Self::Consumers => CONSUMERS,
+            Self::Id(id) => Cow::Borrowed(id),
+            Self::Common => Cow::Borrowed("common"),
+            Self::Organizations => Cow::Borrowed("organizations"),
+            Self::Consumers => Cow::Borrowed(CONSUMERS),
+            Self::B2c { id, policy } => Cow::Owned(format!("{id}/{policy}")),
+            Self::Adfs(_) => Cow::Borrowed("adfs"),
         }
     }
 
-    /// The tenant in `issuer`: a template where the tenant depends on who signs in.
-    pub(crate) fn issuer_segment(&self) -> &str {
+    /// What `iss` says; a template where the tenant depends on who signs in. External ID has a host for each tenant.
+    pub(crate) fn issuer(&self, base_url: &str) -> String {
         match self {
-            Self::Common | Self::Organizations => "{tenantid}",
-            _ => self.segment(),
+            Self::Common | Self::Organizations => format!("{base_url}/{{tenantid}}/v2.0"),
+            Self::Id(id) => format!("{}/{id}/v2.0", ciam_base(base_url, id).as_deref().unwrap_or(base_url)),
+            Self::Consumers => format!("{base_url}/{CONSUMERS}/v2.0"),
+            Self::B2c { id, .. } => format!("{base_url}/{id}/v2.0/"),
+            Self::Adfs(_) => format!("{base_url}/adfs"),
         }
     }
+
+    /// Where tokens are asked for.
+    pub(crate) fn token_endpoint(&self, base_url: &str) -> String {
+        format!("{base_url}/{}/oauth2{}/token", self.segment(), self.version())
+    }
+
+    /// AD FS has no `/v2.0` in its addresses.
+    pub(crate) fn version(&self) -> &'static str {
+        if matches!(self, Self::Adfs(_)) { "" } else { "/v2.0" }
+    }
+}
+
+fn ciam_base(base_url: &str, tenant_id: &str) -> Option<String> {
+    let (scheme, host) = base_url.split_once("://")?;
+    let (_, rest) = host.split_once('.').filter(|(_, rest)| rest.starts_with("ciamlogin.com"))?;
+    Some(format!("{scheme}://{tenant_id}.{rest}"))
 }
 
 #[cfg(test)]

@@ -8,9 +8,12 @@ use crate::admin::Admin;
 use crate::authorize::{self, AuthorizationAnswer};
 use crate::builder::EmulatorBuilder;
 use crate::client::check_address;
+use crate::client_assertion::EXCHANGE;
+use crate::endpoint::managed_identity;
 use crate::error::EmulatorError;
 use crate::persons::Person;
 use crate::state::{Shared, lock};
+use crate::token::exchange_token;
 
 /// How many redirect addresses one client may have.
 const MAX_REDIRECT_URIS: usize = 256;
@@ -117,6 +120,35 @@ impl Emulator {
             client.frontchannel_logout_uri = Some(uri.to_owned());
         }
         Ok(())
+    }
+
+    /// A token such as Kubernetes projects into a pod, for `subject`, good for `lifetime` seconds: a client assertion
+    /// of a client with that federated credential.
+    ///
+    /// # Errors
+    /// The crypto library fails.
+    pub fn workload_identity_token(&self, subject: &str, lifetime: i64) -> Result<String, EmulatorError> {
+        let issuer = format!("{}/workload-identity", self.shared.base_url());
+        exchange_token(&self.shared, (&issuer, subject, EXCHANGE), lifetime)
+    }
+
+    /// The subject (object id) of the machine's own managed identity, to be listed as a federated credential.
+    #[must_use]
+    pub fn managed_identity_subject(&self) -> String {
+        managed_identity::system_assigned(&self.shared).1
+    }
+
+    /// Client id and subject of the one user-assigned managed identity.
+    #[must_use]
+    pub fn user_assigned_identity(&self) -> (String, String) {
+        managed_identity::user_assigned(&self.shared)
+    }
+
+    /// What `IDENTITY_ENDPOINT` and `IDENTITY_HEADER` say on App Service.
+    #[must_use]
+    pub fn app_service_identity(&self) -> (String, String) {
+        let endpoint = format!("{}{}", self.shared.base_url(), managed_identity::APP_SERVICE);
+        (endpoint, managed_identity::identity_header(&self.shared))
     }
 
     /// Settings, counters, keys and faults.

@@ -30,6 +30,8 @@ pub enum Endpoint {
     GraphPhoto,
     /// `/oidc/userinfo`
     UserInfo,
+    /// `/metadata/identity/oauth2/token` and `/msi/token`
+    ManagedIdentity,
 }
 
 /// What happens to a request that a [`FaultRule`] takes.

@@ -22,6 +22,16 @@
 //! [`Emulator::users`] lists them: Ada has a manager and a photo, Ben has no manager, Cleo has neither photo nor mail,
 //! and Gil is a guest, whose ids at home differ from those in this tenant.
 //!
+//! # Addresses of other kinds
+//! `/{tenant}/b2c_1_...` is Azure AD B2C with that policy, `/adfs` is AD FS, and a host under `ciamlogin.com`
+//! ([`TlsMode::ThrowAway`]) is External ID: issuers, addresses and claims are theirs.
+//!
+//! # Clients without a secret
+//! A client may have certificates ([`ClientRegistration::with_certificate_pem`]) and federated credentials
+//! ([`ClientRegistration::with_federated_credential`]): tokens of [`Emulator::workload_identity_token`], or of the
+//! managed identity that the emulator serves as an Azure machine (`/metadata/identity/oauth2/token`) and as App
+//! Service (`/msi/token`) do.
+//!
 //! # What is kept
 //! With [`EmulatorBuilder::data_dir`] the signing keys, the certificate authority, the client secret, codes, refresh
 //! tokens and consents live in that folder, so that a restart keeps users signed in. Without it they live in memory.
@@ -40,6 +50,7 @@ mod admin;
 mod authorize;
 mod builder;
 mod client;
+mod client_assertion;
 mod counters;
 mod data_dir;
 mod directory;
@@ -57,6 +68,7 @@ mod policy;
 mod random;
 mod resource;
 mod server;
+mod shape;
 mod state;
 mod tls;
 mod token;
@@ -64,7 +76,7 @@ mod token;
 pub use admin::Admin;
 pub use authorize::AuthorizationAnswer;
 pub use builder::{EmulatorBuilder, TlsMode};
-pub use client::ClientRegistration;
+pub use client::{ClientRegistration, FederatedCredential};
 pub use counters::Counters;
 pub use emulator::Emulator;
 pub use error::EmulatorError;

@@ -21,10 +21,14 @@ use tower::{Service, ServiceExt as _, service_fn};
 
 use crate::aadsts::{Aadsts, Trace};
 use crate::emulator::Emulator;
-use crate::endpoint::{admin, authorize, discovery, graph, params::Params, sign_out, token};
+use crate::endpoint::client_auth::client_id_of;
+use crate::endpoint::{
+    admin, authorize, discovery, graph, managed_identity, params::Params, sign_out, token,
+};
 use crate::error::EmulatorError;
 use crate::fault::{Endpoint, Fault};
 use crate::pages;
+use crate::shape;
 use crate::state::{Shared, lock};
 
 /// No request body that the emulator understands is larger.
@@ -90,6 +94,8 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/{tenant}/login", post(authorize::step))
         .route("/{tenant}/oauth2/v2.0/token", post(token::token))
         .route("/{tenant}/oauth2/v2.0/logout", get(sign_out::by_query).post(sign_out::by_form))
+        .route(managed_identity::IMDS, get(managed_identity::imds))
+        .route(managed_identity::APP_SERVICE, get(managed_identity::app_service))
         .route("/v1.0/me", get(graph::me))
         .route("/v1.0/me/manager", get(graph::manager))
         .route("/v1.0/me/photo/$value", get(graph::photo))
@@ -203,6 +209,7 @@ fn endpoint_of(method: &Method, path: &str) -> Option<Endpoint> {
         "/v1.0/me/manager" => Endpoint::GraphManager,
         "/v1.0/me/photo/$value" => Endpoint::GraphPhoto,
         "/oidc/userinfo" => Endpoint::UserInfo,
+        managed_identity::IMDS | managed_identity::APP_SERVICE => Endpoint::ManagedIdentity,
         _ => match path.get(1..)?.split_once('/')?.1 {
             "v2.0/.well-known/openid-configuration" => Endpoint::Discovery,
             "discovery/v2.0/keys" => Endpoint::Keys,
@@ -221,8 +228,17 @@ fn caller(parts: &http::request::Parts, body: &Bytes) -> (Option<String>, Option
     let form = Params::parse(std::str::from_utf8(body).unwrap_or_default()).unwrap_or_default();
     let field = |name| form.get(name).or_else(|| query.get(name)).map(str::to_owned);
     let authorization = parts.headers.get(header::AUTHORIZATION).and_then(|v| v.to_str().ok());
-    let client_id = field("client_id").or_else(|| authorization.and_then(token::client_id_of));
+    let client_id = field("client_id").or_else(|| authorization.and_then(client_id_of));
     (client_id, field("grant_type"))
+}
+
+/// B2C's and AD FS's addresses become those of the routes.
+fn reroute(uri: &mut http::Uri) {
+    let Some(path) = shape::routed(uri.path()) else { return };
+    let path = uri.query().map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
+    let mut parts = std::mem::take(uri).into_parts();
+    parts.path_and_query = path.parse().ok();
+    *uri = http::Uri::from_parts(parts).unwrap_or_default();
 }
 
 /// Marks an answer that must not be sent: the connection closes instead.
@@ -246,7 +262,8 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
+        reroute(request.uri_mut());
         let router = self.0.clone();
         Box::pin(async move {
             let response =

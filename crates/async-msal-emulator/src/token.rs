@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value, json};
 
-use crate::directory::Identity;
+use crate::directory::{Identity, Tenant};
 use crate::error::EmulatorError;
 use crate::fault::IdTokenFault;
 use crate::keys::SigningKey;
@@ -23,6 +23,8 @@ const OTHER_TENANT: &str = "99999999-9999-9999-9999-999999999999";
 /// What an id token is about.
 pub(crate) struct IdTokenRequest<'a> {
     pub(crate) identity: &'a Identity,
+    /// Which kind of authority issues it.
+    pub(crate) tenant: &'a Tenant,
     pub(crate) client_id: &'a str,
     pub(crate) base_url: &'a str,
     pub(crate) nonce: Option<&'a str>,
@@ -61,7 +63,7 @@ fn id_token_claims(
     let seed = lock(&shared.directory).seed;
     let mut claims = object(json!({
         "aud": client_id,
-        "iss": format!("{base_url}/{tenant_id}/v2.0"),
+        "iss": issuer_for(request.tenant, tenant_id, base_url),
         "iat": now - BACKDATED,
         "nbf": now - BACKDATED,
         "exp": now + shared.policy().id_token_lifetime,
@@ -88,7 +90,38 @@ fn id_token_claims(
         ("email", person.mail.as_ref().filter(|_| request.scopes.contains("email")).map(|m| json!(m))),
     ];
     claims.extend(optional.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    match request.tenant {
+        Tenant::B2c { policy, .. } => as_b2c(&mut claims, policy, person.mail.as_deref(), object_id),
+        Tenant::Adfs(_) => as_adfs(&mut claims, &person.user_principal_name),
+        _ => {}
+    }
     Ok(claims)
+}
+
+/// At a tenant-independent authority the person's own tenant issues the token.
+fn issuer_for(tenant: &Tenant, tenant_id: &str, base_url: &str) -> String {
+    match tenant {
+        Tenant::B2c { .. } | Tenant::Adfs(_) => tenant.issuer(base_url),
+        _ => Tenant::Id(tenant_id.to_owned()).issuer(base_url),
+    }
+}
+
+/// B2C names the policy, lists mail addresses, and has neither `tid` nor `preferred_username`.
+fn as_b2c(claims: &mut Map<String, Value>, policy: &str, mail: Option<&str>, object_id: &str) {
+    for name in ["tid", "preferred_username", "login_hint", "aio", "rh", "uti", "email"] {
+        claims.remove(name);
+    }
+    let emails: Vec<&str> = mail.into_iter().collect();
+    let own = json!({"ver": "1.0", "tfp": policy, "sub": object_id, "emails": emails});
+    claims.extend(object(own));
+}
+
+/// AD FS knows `upn` and `unique_name`, and no directory's ids.
+fn as_adfs(claims: &mut Map<String, Value>, upn: &str) {
+    for name in ["tid", "oid", "preferred_username", "login_hint", "aio", "rh", "uti"] {
+        claims.remove(name);
+    }
+    claims.extend(object(json!({"ver": "1.0", "upn": upn, "unique_name": upn})));
 }
 
 fn spoil_claims(claims: &mut Map<String, Value>, fault: IdTokenFault, now: i64, base_url: &str) {
@@ -264,8 +297,38 @@ pub(crate) fn graph_app_token(shared: &Shared, client_id: &str) -> Result<String
     sign(&key, &claims, true)
 }
 
+/// A token that an issuer other than the directory would sign: of a managed identity, or of a cluster.
+///
+/// # Errors
+/// The crypto library fails.
+pub(crate) fn exchange_token(
+    shared: &Shared,
+    (issuer, subject, audience): (&str, &str, &str),
+    lifetime: i64,
+) -> Result<String, EmulatorError> {
+    let now = shared.now();
+    let claims = object(json!({
+        "iss": issuer, "sub": subject, "aud": audience, "iat": now, "nbf": now, "exp": now + lifetime,
+        "jti": random::guid(),
+    }));
+    let key = lock(&shared.keys).signer();
+    sign(&key, &claims, false)
+}
+
 /// Why a bearer token is refused, in Graph's words.
 pub(crate) fn check_graph_token(shared: &Shared, token: &str) -> Result<Map<String, Value>, &'static str> {
+    let claims = check_token(shared, token)?;
+    if claims.get("aud").and_then(Value::as_str) != Some(GRAPH_APP_ID) {
+        return Err("Access token validation failure. Invalid audience.");
+    }
+    if claims.get("exp").and_then(Value::as_i64).is_none_or(|exp| exp <= shared.now()) {
+        return Err("Lifetime validation failed, the token is expired.");
+    }
+    Ok(claims)
+}
+
+/// The claims of a token that this emulator signed.
+pub(crate) fn check_token(shared: &Shared, token: &str) -> Result<Map<String, Value>, &'static str> {
     let malformed = "IDX14100: JWT is not well formed, there are no dots (.).";
     let (input, signature) = token.rsplit_once('.').ok_or(malformed)?;
     let (header, payload) = input.split_once('.').ok_or(malformed)?;
@@ -275,16 +338,7 @@ pub(crate) fn check_graph_token(shared: &Shared, token: &str) -> Result<Map<Stri
     let key: Option<Arc<SigningKey>> = lock(&shared.keys).find(kid);
     let good = header.get("alg").and_then(Value::as_str) == Some("RS256")
         && key.is_some_and(|key| key.verify(input, signature));
-    if !good {
-        return Err("Signature verification failed.");
-    }
-    if claims.get("aud").and_then(Value::as_str) != Some(GRAPH_APP_ID) {
-        return Err("Access token validation failure. Invalid audience.");
-    }
-    if claims.get("exp").and_then(Value::as_i64).is_none_or(|exp| exp <= shared.now()) {
-        return Err("Lifetime validation failed, the token is expired.");
-    }
-    Ok(claims)
+    if good { Ok(claims) } else { Err("Signature verification failed.") }
 }
 
 fn decode(part: &str) -> Option<Map<String, Value>> {

@@ -60,6 +60,34 @@ impl ClaimsChallenge {
 /// The `claims` parameter: the challenge with the client's capabilities put inside its
 /// `access_token` member; verbatim where there are no capabilities.
 pub(crate) fn merged(challenge: Option<&ClaimsChallenge>, capabilities: &[String]) -> Option<String> {
+    merged_with(challenge, capabilities, None)
+}
+
+/// As [`merged`], with the caller's own claims on top of both.
+pub(crate) fn merged_with(
+    challenge: Option<&ClaimsChallenge>,
+    capabilities: &[String],
+    forwarded: Option<&ClaimsChallenge>,
+) -> Option<String> {
+    let Some(forwarded) = forwarded else { return with_capabilities(challenge, capabilities) };
+    let object =
+        with_capabilities(challenge, capabilities).and_then(|text| ClaimsChallenge::parse(&text).ok());
+    let mut object = object.map(|claims| claims.object).unwrap_or_default();
+    lay_over(&mut object, &forwarded.object);
+    Some(Value::Object(object).to_string())
+}
+
+/// Objects are merged member by member; everything else is replaced. The depth is that of parsed JSON, bounded.
+fn lay_over(below: &mut Map<String, Value>, above: &Map<String, Value>) {
+    for (name, value) in above {
+        match (below.get_mut(name), value) {
+            (Some(Value::Object(below)), Value::Object(above)) => lay_over(below, above),
+            _ => drop(below.insert(name.clone(), value.clone())),
+        }
+    }
+}
+
+fn with_capabilities(challenge: Option<&ClaimsChallenge>, capabilities: &[String]) -> Option<String> {
     if capabilities.is_empty() {
         return challenge.map(|challenge| challenge.text.clone());
     }
@@ -220,5 +248,32 @@ mod tests {
     fn without_capabilities_the_text_is_sent_as_it_came() {
         let challenge = ClaimsChallenge::parse(r#"{ "b" : 1 }"#).unwrap();
         assert_eq!(merged(Some(&challenge), &[]).as_deref(), Some(r#"{ "b" : 1 }"#));
+    }
+
+    #[test]
+    fn forwarded_claims_are_laid_over_challenge_and_capabilities() {
+        let parse = |text: &str| ClaimsChallenge::parse(text).unwrap();
+        let challenge = parse(r#"{"access_token":{"nbf":{"essential":true},"a":1}}"#);
+        let forwarded = parse(r#"{"access_token":{"a":2},"id_token":{"b":null}}"#);
+        let found = merged_with(Some(&challenge), &["cp1".to_owned()], Some(&forwarded)).unwrap();
+        let expected = r#"{"access_token":{"nbf":{"essential":true},"a":2,"xms_cc":{"values":["cp1"]}},"id_token":{"b":null}}"#;
+        assert_eq!(found, expected);
+        assert_eq!(merged_with(None, &[], Some(&forwarded)).as_deref(), Some(forwarded.as_str()));
+    }
+
+    #[test]
+    fn url_safe_alphabet_is_decoded() {
+        // `{"a":"~~?"}` has both special characters of the alphabet.
+        for encoded in ["eyJhIjoifn4_In0", "eyJhIjoifn4/In0=", "eyJhIjoifn4/In0"] {
+            assert_eq!(decode_either_alphabet(encoded).as_deref(), Some(r#"{"a":"~~?"}"#), "{encoded}");
+        }
+    }
+
+    #[test]
+    fn unreadable_challenge_does_not_hide_the_next() {
+        let headers = headers(&[
+            r#"Bearer error="insufficient_claims", claims="!!!", Bearer error="insufficient_claims", claims="e30""#,
+        ]);
+        assert_eq!(ClaimsChallenge::from_www_authenticate(&headers).unwrap().as_str(), "{}");
     }
 }

@@ -130,14 +130,36 @@ impl HttpClient {
     /// Gets a document; tries again after 5xx and broken connections, inside one time limit.
     pub(crate) async fn get(&self, address: &str, what: &'static str, most: usize) -> Result<Fetched, Error> {
         let url = Url::parse(address).map_err(|_| ConfigError::Authority("it is no address"))?;
+        let request = || self.for_url(&url).get(url.clone()).header(http::header::ACCEPT, "application/json");
+        self.patiently(request, what, most, |status| status >= 500).await
+    }
+
+    /// Gets a document of a service of this very machine, never by a proxy, with one header. Such a service answers
+    /// with 404, 410 or 429 while it starts.
+    pub(crate) async fn get_here(
+        &self,
+        url: &Url,
+        (name, value): (&'static str, http::HeaderValue),
+        what: &'static str,
+        most: usize,
+    ) -> Result<Fetched, Error> {
+        let request = || self.direct.get(url.clone()).header(name, value.clone());
+        self.patiently(request, what, most, |status| status >= 500 || matches!(status, 404 | 410 | 429)).await
+    }
+
+    async fn patiently(
+        &self,
+        request: impl Fn() -> RequestBuilder,
+        what: &'static str,
+        most: usize,
+        is_passing: fn(u16) -> bool,
+    ) -> Result<Fetched, Error> {
         let attempts = async {
             let mut attempt = 0;
             loop {
-                let request =
-                    self.for_url(&url).get(url.clone()).header(http::header::ACCEPT, "application/json");
-                let result = self.send(request, what, most).await;
+                let result = self.send(request(), what, most).await;
                 let again = match &result {
-                    Ok(fetched) => fetched.status >= 500 && fetched.retry_after.is_none(),
+                    Ok(fetched) => is_passing(fetched.status) && fetched.retry_after.is_none(),
                     Err(error) => matches!(error.error, Error::Unreachable(_)),
                 };
                 if attempt == GET_RETRIES || !again {

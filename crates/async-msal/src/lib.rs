@@ -32,6 +32,11 @@
 //! [`Authority`] is the address tokens come from. Its metadata and keys are fetched on first use, by one
 //! fetch for all who ask at once, and stay in use while the authority is down.
 //!
+//! # Credentials
+//!
+//! [`ClientCredential`]: a secret, a certificate, an assertion from a callback or a projected file, or the managed
+//! identity of the machine.
+//!
 //! # Proof
 //!
 //! [`VerifiedIdToken`] exists only after every check of OpenID Connect Core 3.1.3.7; nothing is written
@@ -55,7 +60,8 @@
 //!
 //! # Errors
 //!
-//! [`Error`] answers who must act; `code()` is stable, `hint()` says what to do.
+//! [`Error`] answers who must act; `code()` is stable, `advice()` is what a web application does about it, `hint()`
+//! says it in words.
 //!
 //! # Secrets, time, randomness
 //!
@@ -83,12 +89,12 @@ pub mod token_cache;
 mod token_endpoint;
 
 pub use account::Account;
-pub use authority::{Authority, AuthorityKind, Metadata, PERSONAL_TENANT, Tenant};
+pub use authority::{Authority, AuthorityKind, Cloud, Metadata, PERSONAL_TENANT, Tenant};
 pub use claims_challenge::ClaimsChallenge;
-pub use client_credential::ClientCredential;
+pub use client_credential::{ClientCertificate, ClientCredential, ManagedIdentity};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use confidential_client::{ConfidentialClient, ConfidentialClientBuilder};
-pub use error::{Error, ServerError};
+pub use error::{Advice, Error, ServerError};
 pub use flow::{
     AuthCodeFlow, AuthCodeRequest, AuthResponse, ClientTokenOptions, OnBehalfOfOptions, Prompt,
     RefreshOptions, ResponseMode, SignInResult, SignOutRequest, TokenResult, TokenSource,
@@ -98,6 +104,7 @@ pub use id_token::{IdTokenClaims, IdTokenError, LogoutToken, SigningAlgorithm, V
 pub use random::{Random, RandomError, SystemRandom};
 pub use scope::{RESERVED, Scopes};
 pub use secret::{
-    AccessToken, AuthorizationCode, ClientSecret, CodeVerifier, IdToken, Nonce, RefreshToken, State,
+    AccessToken, AuthorizationCode, ClientAssertion, ClientSecret, CodeVerifier, IdToken, Nonce, Passphrase,
+    RefreshToken, State,
 };
 pub use token_cache::{CacheError, CachedToken, Hit, Lookup, MissReason, TokenCache};

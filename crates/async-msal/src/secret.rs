@@ -58,6 +58,10 @@ macro_rules! secrets {
 secrets! {
     /// What the application proves itself with at the token endpoint.
     ClientSecret;
+    /// A signed statement by which the application proves itself in place of a secret (RFC 7523 2.2).
+    ClientAssertion;
+    /// Opens an encrypted private key.
+    Passphrase;
     /// The bearer token for an API.
     AccessToken;
     /// The token that buys new access tokens.

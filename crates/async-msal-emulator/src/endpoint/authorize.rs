@@ -129,7 +129,7 @@ impl Visit<'_> {
             return reply(&request.refuse(self.shared, &Aadsts::declined(), &self.trace));
         }
         let Some(identity) = self.shared.directory().identity(&request.tenant, person) else {
-            return pages::error(&Aadsts::not_in_tenant(person, request.tenant.segment()), &self.trace);
+            return pages::error(&Aadsts::not_in_tenant(person, &request.tenant.segment()), &self.trace);
         };
         if step == "admin" {
             let error = Aadsts::admin_consent_needed(&request.client.client_id);

@@ -38,7 +38,7 @@ pub(crate) async fn keys(
         return unknown(&shared, &segment, &headers);
     };
     let base = shared.base_url_for(host(&headers));
-    let issuer = format!("{base}/{}/v2.0", tenant.issuer_segment());
+    let issuer = tenant.issuer(&base);
     cached(lock(&shared.keys).jwks(&issuer))
 }
 
@@ -78,28 +78,28 @@ pub(crate) async fn instance(
 
 fn document(shared: &Shared, tenant: &Tenant, base: &str) -> Value {
     let policy = shared.policy();
-    let root = format!("{base}/{}", tenant.segment());
+    let (root, version) = (format!("{base}/{}", tenant.segment()), tenant.version());
     let methods = policy.token_endpoint_auth_methods.unwrap_or_else(|| {
         ["client_secret_post", "private_key_jwt", "client_secret_basic"].map(String::from).to_vec()
     });
     let graph_host = base.split_once("://").map_or(base, |(_, host)| host);
     let mut document = json!({
-        "token_endpoint": format!("{root}/oauth2/v2.0/token"),
+        "token_endpoint": tenant.token_endpoint(base),
         "token_endpoint_auth_methods_supported": methods,
-        "jwks_uri": format!("{root}/discovery/v2.0/keys"),
+        "jwks_uri": format!("{root}/discovery{version}/keys"),
         "response_modes_supported": ["query", "fragment", "form_post"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
         "response_types_supported": ["code", "id_token", "code id_token", "id_token token"],
         "scopes_supported": ["openid", "profile", "email", "offline_access"],
-        "issuer": format!("{base}/{}/v2.0", tenant.issuer_segment()),
+        "issuer": tenant.issuer(base),
         "request_uri_parameter_supported": false,
         "userinfo_endpoint": format!("{base}/oidc/userinfo"),
-        "authorization_endpoint": format!("{root}/oauth2/v2.0/authorize"),
-        "device_authorization_endpoint": format!("{root}/oauth2/v2.0/devicecode"),
+        "authorization_endpoint": format!("{root}/oauth2{version}/authorize"),
+        "device_authorization_endpoint": format!("{root}/oauth2{version}/devicecode"),
         "http_logout_supported": true,
         "frontchannel_logout_supported": true,
-        "end_session_endpoint": format!("{root}/oauth2/v2.0/logout"),
+        "end_session_endpoint": format!("{root}/oauth2{version}/logout"),
         "claims_supported": [
             "sub", "iss", "cloud_instance_name", "cloud_instance_host_name", "cloud_graph_host_name",
             "msgraph_host", "aud", "exp", "iat", "auth_time", "acr", "nonce", "preferred_username", "name",

@@ -1,4 +1,4 @@
-//! `POST /{tenant}/oauth2/v2.0/token`: code, refresh token, client credentials.
+//! `POST /{tenant}/oauth2/v2.0/token`: code, refresh token, client credentials, on behalf of.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, header};
 use serde_json::{Map, Value, json};
 use subtle::ConstantTimeEq as _;
@@ -16,6 +16,8 @@ use subtle::ConstantTimeEq as _;
 use crate::aadsts::{Aadsts, Trace};
 use crate::client::ClientRegistration;
 use crate::directory::{Identity, Tenant};
+use crate::endpoint::client_auth::{Audience, authenticate};
+use crate::endpoint::on_behalf_of::{ON_BEHALF_OF, on_behalf_of};
 use crate::endpoint::params::Params;
 use crate::error::EmulatorError;
 use crate::grants::{Code, RefreshGrant};
@@ -27,24 +29,24 @@ use crate::state::{Shared, lock};
 use crate::token::{self, IdTokenRequest};
 
 /// What one token request is about, once tenant and client are known.
-struct TokenCall<'a> {
-    shared: &'a Shared,
-    params: &'a Params,
-    client: ClientRegistration,
-    tenant: Tenant,
+pub(super) struct TokenCall<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) params: &'a Params,
+    pub(super) client: ClientRegistration,
+    pub(super) tenant: Tenant,
     base_url: String,
 }
 
 /// Who gets tokens, and what for.
-struct Issue<'a> {
-    identity: &'a Identity,
-    requested: Requested,
-    nonce: Option<&'a str>,
-    auth_time: i64,
-    wants_auth_time: bool,
-    sid: &'a str,
-    grant_type: &'static str,
-    refresh: bool,
+pub(super) struct Issue<'a> {
+    pub(super) identity: &'a Identity,
+    pub(super) requested: Requested,
+    pub(super) nonce: Option<&'a str>,
+    pub(super) auth_time: i64,
+    pub(super) wants_auth_time: bool,
+    pub(super) sid: &'a str,
+    pub(super) grant_type: &'static str,
+    pub(super) refresh: bool,
 }
 
 pub(crate) async fn token(
@@ -60,10 +62,15 @@ pub(crate) async fn token(
     }
 }
 
-/// `client_info`: the ids of the home tenant, base64url of JSON.
-pub(crate) fn client_info(person: &Person) -> String {
-    let info = json!({"uid": person.home_object_id, "utid": person.home_tenant_id});
-    URL_SAFE_NO_PAD.encode(info.to_string())
+/// The home ids of the user: at B2C the object id carries the policy; AD FS sends none.
+pub(crate) fn client_info(tenant: &Tenant, person: &Person) -> Option<String> {
+    let uid = match tenant {
+        Tenant::Adfs(_) => return None,
+        Tenant::B2c { policy, .. } => format!("{}-{}", person.home_object_id, policy.to_ascii_lowercase()),
+        _ => person.home_object_id.clone(),
+    };
+    let info = json!({"uid": uid, "utid": person.home_tenant_id});
+    Some(URL_SAFE_NO_PAD.encode(info.to_string()))
 }
 
 async fn answer(shared: &Shared, segment: &str, headers: &HeaderMap, body: &str) -> Result<Value, Aadsts> {
@@ -74,59 +81,19 @@ async fn answer(shared: &Shared, segment: &str, headers: &HeaderMap, body: &str)
     let params = Params::parse(if is_form { body } else { "" })?;
     let tenant = shared.directory().tenant(segment).ok_or_else(|| Aadsts::unknown_tenant(segment))?;
     let grant_type = params.require("grant_type")?;
-    if !matches!(grant_type, "authorization_code" | "refresh_token" | "client_credentials") {
+    let known = ["authorization_code", "refresh_token", "client_credentials", ON_BEHALF_OF];
+    if !known.contains(&grant_type) {
         return Err(Aadsts::unsupported_grant(grant_type));
     }
-    let client = authenticate(shared, &params, headers)?;
     let base_url = shared.base_url_for(host(headers));
+    let client = authenticate(shared, &params, headers, &Audience { tenant: &tenant, base_url: &base_url })?;
     let call = TokenCall { shared, params: &params, client, tenant, base_url };
     match grant_type {
         "authorization_code" => redeem_code(&call).await,
         "refresh_token" => refresh(&call).await,
+        ON_BEHALF_OF => on_behalf_of(&call).await,
         _ => client_credentials(&call),
     }
-}
-
-/// RFC 6749 2.3.1: the secret comes in the body or by HTTP Basic, each part of which is form-encoded; never by both.
-fn authenticate(shared: &Shared, params: &Params, headers: &HeaderMap) -> Result<ClientRegistration, Aadsts> {
-    let basic = headers.get(header::AUTHORIZATION).map(|v| basic_credentials(v.as_bytes()));
-    let basic = basic.transpose()?;
-    if basic.is_some() && params.get("client_secret").is_some() {
-        return Err(Aadsts::malformed());
-    }
-    let (client_id, secret) = match &basic {
-        Some((id, secret)) => (id.as_str(), Some(secret.as_str())),
-        None => (params.require("client_id")?, params.get("client_secret")),
-    };
-    if params.get("client_id").is_some_and(|id| !id.eq_ignore_ascii_case(client_id)) {
-        return Err(Aadsts::malformed());
-    }
-    let client = shared.client(client_id).ok_or_else(|| Aadsts::invalid_client_id(client_id))?;
-    let Some(secret) = secret else {
-        let assertion = params.get("client_assertion").is_some();
-        return Err(if assertion { Aadsts::assertion_unknown() } else { Aadsts::no_credential() });
-    };
-    if !bool::from(secret.as_bytes().ct_eq(client.client_secret.as_bytes())) {
-        return Err(Aadsts::wrong_secret(&client.client_id));
-    }
-    Ok(client)
-}
-
-fn basic_credentials(value: &[u8]) -> Result<(String, String), Aadsts> {
-    let text = std::str::from_utf8(value).map_err(|_| Aadsts::malformed())?;
-    let (scheme, encoded) = text.split_once(' ').ok_or_else(Aadsts::malformed)?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return Err(Aadsts::malformed());
-    }
-    let decoded = STANDARD.decode(encoded.trim()).map_err(|_| Aadsts::malformed())?;
-    let decoded = String::from_utf8(decoded).map_err(|_| Aadsts::malformed())?;
-    let (id, secret) = decoded.split_once(':').ok_or_else(Aadsts::malformed)?;
-    Ok((form_decode(id), form_decode(secret)))
-}
-
-fn form_decode(text: &str) -> String {
-    let pair = format!("v={text}");
-    form_urlencoded::parse(pair.as_bytes()).next().map(|(_, v)| v.into_owned()).unwrap_or_default()
 }
 
 async fn redeem_code(call: &TokenCall<'_>) -> Result<Value, Aadsts> {
@@ -141,7 +108,7 @@ async fn redeem_code(call: &TokenCall<'_>) -> Result<Value, Aadsts> {
     if code.expires <= call.shared.now() {
         return Err(Aadsts::grant_expired());
     }
-    if code.tenant != call.tenant.segment() {
+    if code.tenant != *call.tenant.segment() {
         return Err(Aadsts::wrong_tenant_for_code());
     }
     if code.redirect_uri != redirect_uri {
@@ -234,7 +201,9 @@ fn client_credentials(call: &TokenCall<'_>) -> Result<Value, Aadsts> {
     if !requested.asks_default(resource) || !requested.of(resource).is_empty() || !requested.oidc.is_empty() {
         return Err(Aadsts::not_default_scope(scope));
     }
-    let Tenant::Id(_) = call.tenant else { return Err(Aadsts::single_tenant(&call.client.client_id)) };
+    let (Tenant::Id(_) | Tenant::B2c { .. } | Tenant::Adfs(_)) = call.tenant else {
+        return Err(Aadsts::single_tenant(&call.client.client_id));
+    };
     let token = match resource {
         Resource::Graph => token::graph_app_token(call.shared, &call.client.client_id),
         Resource::Own => token::own_token(call.shared, None, &call.client.client_id, &call.base_url),
@@ -249,11 +218,11 @@ fn client_credentials(call: &TokenCall<'_>) -> Result<Value, Aadsts> {
 }
 
 /// The scopes asked, of one resource only; without a `scope` parameter, those of the authorization request.
-fn requested_scopes(call: &TokenCall<'_>, default: &str) -> Result<Requested, Aadsts> {
+pub(super) fn requested_scopes(call: &TokenCall<'_>, default: &str) -> Result<Requested, Aadsts> {
     let explicit = call.params.get("scope");
     let scope = explicit.unwrap_or(default);
     let mut requested = Requested::parse(scope, &call.client.client_id)
-        .map_err(|e| Aadsts::bad_scope(&e, call.tenant.segment()))?;
+        .map_err(|e| Aadsts::bad_scope(&e, &call.tenant.segment()))?;
     if requested.has_several_resources() {
         if explicit.is_some() {
             return Err(Aadsts::several_resources(scope));
@@ -267,7 +236,7 @@ fn identity(call: &TokenCall<'_>, username: &str) -> Result<Identity, Aadsts> {
     call.shared
         .directory()
         .identity(&call.tenant, username)
-        .ok_or_else(|| Aadsts::not_in_tenant(username, call.tenant.segment()))
+        .ok_or_else(|| Aadsts::not_in_tenant(username, &call.tenant.segment()))
 }
 
 fn consented(call: &TokenCall<'_>, username: &str, resource: Resource) -> BTreeSet<String> {
@@ -278,7 +247,11 @@ fn consented(call: &TokenCall<'_>, username: &str, resource: Resource) -> BTreeS
     scopes
 }
 
-fn check_consent(call: &TokenCall<'_>, requested: &Requested, username: &str) -> Result<(), Aadsts> {
+pub(super) fn check_consent(
+    call: &TokenCall<'_>,
+    requested: &Requested,
+    username: &str,
+) -> Result<(), Aadsts> {
     let resource = requested.resource();
     let consented = consented(call, username, resource);
     if requested.of(resource).is_subset(&consented) {
@@ -307,7 +280,7 @@ fn granted(call: &TokenCall<'_>, issue: &Issue<'_>) -> (Vec<String>, BTreeSet<St
     (echoed, scopes)
 }
 
-async fn issue_tokens(call: &TokenCall<'_>, issue: &Issue<'_>) -> Result<Value, Aadsts> {
+pub(super) async fn issue_tokens(call: &TokenCall<'_>, issue: &Issue<'_>) -> Result<Value, Aadsts> {
     let shared = call.shared;
     let policy = shared.policy();
     let (echoed, scopes) = granted(call, issue);
@@ -332,7 +305,8 @@ async fn issue_tokens(call: &TokenCall<'_>, issue: &Issue<'_>) -> Result<Value, 
         answer.insert("id_token".into(), json!(id_token));
     }
     if call.params.get("client_info") == Some("1") {
-        answer.insert("client_info".into(), json!(client_info(&issue.identity.person)));
+        let info = client_info(&call.tenant, &issue.identity.person);
+        answer.extend(info.map(|info| ("client_info".to_owned(), json!(info))));
     }
     shared.save_grants().await.map_err(internal)?;
     Ok(Value::Object(answer))
@@ -343,7 +317,7 @@ fn new_refresh_token(call: &TokenCall<'_>, issue: &Issue<'_>) -> Result<String, 
     let now = call.shared.now();
     let grant = RefreshGrant {
         client_id: call.client.client_id.clone(),
-        tenant: call.tenant.segment().to_owned(),
+        tenant: call.tenant.segment().into_owned(),
         username: issue.identity.person.username.clone(),
         auth_time: issue.auth_time,
         sid: issue.sid.to_owned(),
@@ -363,6 +337,7 @@ fn new_id_token(call: &TokenCall<'_>, issue: &Issue<'_>) -> Result<Option<String
     let client_id = &call.client.client_id;
     let request = IdTokenRequest {
         identity: issue.identity,
+        tenant: &call.tenant,
         client_id,
         base_url: &call.base_url,
         nonce: issue.nonce,
@@ -375,17 +350,7 @@ fn new_id_token(call: &TokenCall<'_>, issue: &Issue<'_>) -> Result<Option<String
 }
 
 /// What went wrong stays in the log; the caller sees a transient error.
-fn internal(error: EmulatorError) -> Aadsts {
+pub(super) fn internal(error: EmulatorError) -> Aadsts {
     tracing::error!(%error, "the emulator could not answer");
     Aadsts::internal()
-}
-
-/// The client id that an `Authorization` header names, unchecked: to scope a fault.
-pub(crate) fn client_id_of(authorization: &str) -> Option<String> {
-    if let Ok((id, _)) = basic_credentials(authorization.as_bytes()) {
-        return Some(id);
-    }
-    let payload = authorization.split('.').nth(1)?;
-    let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(payload).ok()?).ok()?;
-    claims.get("appid").and_then(Value::as_str).map(str::to_owned)
 }

@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 
 use super::Authority;
 use super::coalesced::Coalesced;
+use super::instance;
 use super::metadata::Metadata;
 use super::signing_keys::KeySet;
 use crate::clock::Clock;
@@ -133,9 +134,17 @@ impl Discovery {
     }
 
     async fn fetch_metadata(&self) -> Result<Arc<Held<Metadata>>, Error> {
-        let fetched = self.http.get(&self.authority.metadata_url(), "metadata", METADATA_LIMIT).await;
+        let fetched = self.metadata_of_known_instance().await;
         let result = fetched.and_then(|fetched| self.read_metadata(&fetched));
         self.metadata.record("metadata", result, self.clock.as_ref())
+    }
+
+    /// The first good document proves the instance: later fetches ask nobody else.
+    async fn metadata_of_known_instance(&self) -> Result<Fetched, Error> {
+        if self.metadata.held.load().is_none() && instance::is_wanted(&self.authority, &self.extra_hosts) {
+            instance::check(&self.http, &self.authority).await?;
+        }
+        self.http.get(&self.authority.metadata_url(), "metadata", METADATA_LIMIT).await
     }
 
     fn read_metadata(&self, fetched: &Fetched) -> Result<Held<Metadata>, Error> {

@@ -57,8 +57,12 @@ pub(crate) fn may_name(authority: &Authority, issuer: &str) -> bool {
     }
     let segments: Vec<&str> = parsed.path().split('/').filter(|segment| !segment.is_empty()).collect();
     match authority.kind() {
-        AuthorityKind::Ciam => host.ends_with(".ciamlogin.com") && entra_path(&segments),
-        AuthorityKind::B2c => host == authority.environment() && segments.last() == Some(&"v2.0"),
+        AuthorityKind::Ciam => {
+            host.ends_with(".ciamlogin.com") && entra_path(&segments) && names_tenant(authority, &segments)
+        }
+        AuthorityKind::B2c => {
+            host == authority.environment() && b2c_path(&segments) && names_tenant(authority, &segments)
+        }
         AuthorityKind::Adfs => host == authority.environment() && segments == ["adfs"],
         _ => {
             same_cloud(host, authority.environment())
@@ -66,6 +70,17 @@ pub(crate) fn may_name(authority: &Authority, issuer: &str) -> bool {
                 && tenant_fits(authority, issuer)
         }
     }
+}
+
+/// `{tenant}/v2.0`, or with the policy in it: `tfp/{tenant}/{policy}/v2.0`.
+fn b2c_path(segments: &[&str]) -> bool {
+    matches!(segments, [tenant, "v2.0"] | ["tfp", tenant, _, "v2.0"] if is_guid(tenant))
+}
+
+/// A configured GUID must be the issuer's.
+fn names_tenant(authority: &Authority, segments: &[&str]) -> bool {
+    let guid = authority.tenant().and_then(Tenant::guid);
+    guid.is_none_or(|guid| segments.iter().any(|segment| segment.eq_ignore_ascii_case(guid)))
 }
 
 fn entra_path(segments: &[&str]) -> bool {
@@ -117,6 +132,20 @@ mod tests {
             "https://login.windows.net/contoso.example",
             &format!("https://login.microsoftonline.us/{GUID}/v2.0")
         ));
+    }
+
+    #[test]
+    fn b2c_and_external_id_name_their_tenant() {
+        let b2c = format!("https://contoso.b2clogin.com/{GUID}/b2c_1_in");
+        assert!(named(&b2c, &format!("https://contoso.b2clogin.com/{GUID}/v2.0/")));
+        assert!(named(&b2c, &format!("https://contoso.b2clogin.com/tfp/{GUID}/b2c_1_in/v2.0/")));
+        let other = "22222222-2222-2222-2222-222222222222";
+        assert!(!named(&b2c, &format!("https://contoso.b2clogin.com/{other}/v2.0/")));
+        assert!(!named(&b2c, &format!("https://fabrikam.b2clogin.com/{GUID}/v2.0/")));
+        let ciam = format!("https://contoso.ciamlogin.com/{GUID}");
+        assert!(named(&ciam, &format!("https://{GUID}.ciamlogin.com/{GUID}/v2.0")));
+        assert!(!named(&ciam, &format!("https://{other}.ciamlogin.com/{other}/v2.0")));
+        assert!(!named(&ciam, &format!("https://evil.example/{GUID}/v2.0")));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod cloud;
 pub(crate) mod coalesced;
 pub(crate) mod discovery;
+mod instance;
 pub(crate) mod issuer;
 pub(crate) mod metadata;
 pub(crate) mod signing_keys;
@@ -12,6 +13,7 @@ use std::fmt;
 
 use url::{Host, Url};
 
+pub use cloud::Cloud;
 pub use metadata::Metadata;
 pub use tenant::Tenant;
 
@@ -69,6 +71,11 @@ impl Authority {
         let tenant = match (kind, segments.first()) {
             (AuthorityKind::Ciam, None) => Some(Tenant::of_ciam_host(&environment)?),
             (_, None) => return Err(ConfigError::Authority("it has no tenant in its path").into()),
+            (AuthorityKind::B2c, Some(_)) if segments.len() < 2 => {
+                return Err(
+                    ConfigError::Authority("a B2C authority names its policy behind the tenant").into()
+                );
+            }
             (AuthorityKind::Adfs | AuthorityKind::Oidc, Some(_)) => None,
             (_, Some(segment)) => Some(Tenant::parse(segment)?),
         };
@@ -86,6 +93,15 @@ impl Authority {
     /// None today; the result leaves room for tenants that need another host.
     pub fn entra(tenant: &Tenant) -> Result<Self, Error> {
         Self::parse(&format!("https://{}/{tenant}", cloud::PUBLIC_HOST))
+    }
+
+    /// One tenant's authority in this cloud.
+    ///
+    /// # Errors
+    ///
+    /// As [`entra`](Self::entra).
+    pub fn entra_in(cloud: Cloud, tenant: &Tenant) -> Result<Self, Error> {
+        Self::parse(&format!("https://{}/{tenant}", cloud.login_host()))
     }
 
     /// Work, school and personal accounts.
@@ -271,6 +287,32 @@ mod tests {
     fn upper_case_host_is_lowered() {
         let authority = Authority::parse("https://LOGIN.MicrosoftOnline.com/common").unwrap();
         assert_eq!(authority.environment(), "login.microsoftonline.com");
+    }
+
+    #[test]
+    fn kinds_are_told_by_host_and_path() {
+        for (text, kind) in [
+            ("https://login.microsoftonline.us/contoso.example", AuthorityKind::Entra),
+            ("https://contoso.b2clogin.com/contoso.example/any_policy", AuthorityKind::B2c),
+            ("https://login.contoso.example/contoso.example/B2C_1_in", AuthorityKind::B2c),
+            ("https://contoso.ciamlogin.com/contoso.example", AuthorityKind::Ciam),
+            ("https://sts.contoso.example/adfs", AuthorityKind::Adfs),
+            ("https://dsts.contoso.example/dstsv2/common", AuthorityKind::Oidc),
+            ("https://b2clogin.com/contoso.example", AuthorityKind::Entra),
+        ] {
+            assert_eq!(Authority::parse(text).unwrap().kind(), kind, "{text}");
+        }
+    }
+
+    #[test]
+    fn b2c_without_a_policy_is_refused() {
+        assert!(Authority::parse("https://contoso.b2clogin.com/contoso.example").is_err());
+    }
+
+    #[test]
+    fn sovereign_cloud_has_its_host() {
+        let authority = Authority::entra_in(Cloud::China, &Tenant::Organizations).unwrap();
+        assert_eq!(authority.url(), "https://login.partner.microsoftonline.cn/organizations");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use super::{ConfidentialClient, Inner};
 use crate::authority::discovery::Discovery;
 use crate::authority::{Authority, AuthorityKind, Tenant};
 use crate::client_credential::ClientCredential;
+use crate::client_credential::proof::Prover;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{ConfigError, Error};
 use crate::http::{HttpClient, HttpOptions};
@@ -61,8 +62,8 @@ impl ConfidentialClientBuilder {
     }
 
     /// How the client proves itself. Required, or [`client_secret`](Self::client_secret).
-    pub fn credential(mut self, credential: ClientCredential) -> Self {
-        self.credential = Some(credential);
+    pub fn credential(mut self, credential: impl Into<ClientCredential>) -> Self {
+        self.credential = Some(credential.into());
         self
     }
 
@@ -129,8 +130,9 @@ impl ConfidentialClientBuilder {
         self
     }
 
-    /// Lets metadata name endpoints on these hosts beside the authority's own, as some generic
-    /// providers do. Default: none.
+    /// Trusts these hosts: metadata may name endpoints there beside the authority's own, as some generic providers do,
+    /// and an Entra ID authority there needs no instance discovery (a request to `login.microsoftonline.com`, which is
+    /// made for unknown hosts only). Default: none.
     pub fn allowed_endpoint_hosts<T: Into<String>>(mut self, hosts: impl IntoIterator<Item = T>) -> Self {
         self.endpoint_hosts = hosts.into_iter().map(Into::into).collect();
         self
@@ -161,18 +163,24 @@ impl ConfidentialClientBuilder {
             return Err(ConfigError::LoopbackAuthority.into());
         }
         let entra = authority.kind() == AuthorityKind::Entra;
+        let adfs = authority.kind() == AuthorityKind::Adfs;
+        if let ClientCredential::Certificate(certificate) = &credential {
+            certificate.warn_of_expiry(self.clock.now());
+        }
         let personal = !matches!(authority.tenant(), Some(Tenant::Organizations)) && !self.refuse_personal;
         let policy = IdTokenPolicy {
             algorithms: if entra { vec![SigningAlgorithm::Rs256] } else { self.algorithms },
-            allowed_tenants: self.allowed_tenants,
             allow_personal: personal,
             entra,
+            // A list of tenants would mean nothing at an authority whose tokens name none.
+            tenants: entra || authority.kind() == AuthorityKind::Ciam || !self.allowed_tenants.is_empty(),
+            allowed_tenants: self.allowed_tenants,
         };
         let http = HttpClient::new(&self.http)?;
         let discovery = Discovery::new(authority, self.endpoint_hosts, http.clone(), Arc::clone(&self.clock));
         let inner = Inner {
             client_id: self.client_id,
-            credential,
+            prover: Prover::new(credential, adfs),
             capabilities: self.capabilities,
             policy,
             http,

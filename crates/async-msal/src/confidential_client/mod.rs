@@ -14,7 +14,8 @@ use crate::account::Account;
 use crate::authority::discovery::Discovery;
 use crate::authority::signing_keys::KeySet;
 use crate::authority::{Authority, AuthorityKind, Metadata, Tenant};
-use crate::client_credential::ClientCredential;
+use crate::client_credential::AssertionRequest;
+use crate::client_credential::proof::{Means, Prover};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::flow::{
@@ -41,7 +42,7 @@ pub struct ConfidentialClient {
 
 struct Inner {
     client_id: String,
-    credential: ClientCredential,
+    prover: Prover,
     capabilities: Vec<String>,
     policy: IdTokenPolicy,
     http: HttpClient,
@@ -308,8 +309,18 @@ impl ConfidentialClient {
             repeatable: grant != "authorization_code",
         };
         let inner = &self.inner;
-        token_endpoint::send(&inner.http, &inner.client_id, &inner.credential, &request, inner.clock.now())
-            .await
+        let means = Means { http: &inner.http, clock: inner.clock.as_ref(), random: inner.random.as_ref() };
+        let endpoint = request.endpoint.as_str();
+        let generic = self.authority().kind() == AuthorityKind::Oidc;
+        let audience = if generic { metadata.issuer() } else { endpoint };
+        let asked = AssertionRequest::new(&inner.client_id, endpoint, audience);
+        let proof = inner.prover.proof(&asked, &means).await?;
+        let sent = token_endpoint::send(&inner.http, &inner.client_id, &proof, &request, inner.clock.now());
+        sent.await.inspect_err(|error| {
+            if matches!(error, Error::Credential(_)) {
+                inner.prover.forget();
+            }
+        })
     }
 
     /// Asked before a token request is sent: an answer whose id token could not be checked for want of

@@ -2,6 +2,8 @@
 //!
 //! Source: Microsoft, "Microsoft Entra authentication and authorization error codes".
 
+use super::Advice;
+
 /// The meaning of an AADSTS number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -69,6 +71,42 @@ pub enum Meaning {
 }
 
 impl Meaning {
+    /// What a web application does about it.
+    #[must_use]
+    pub const fn advice(self) -> Advice {
+        match self {
+            Self::ConsentRequired => Advice::Consent,
+            Self::LoginRequired
+            | Self::SecondFactor
+            | Self::SignInFrequency
+            | Self::Expired
+            | Self::Revoked
+            | Self::VerifierMismatch
+            | Self::WrongTenant => Advice::SignIn,
+            Self::Declined => Advice::OfferRetry,
+            Self::Blocked
+            | Self::AdminConsent
+            | Self::UserUnknown
+            | Self::NotAssigned
+            | Self::AccountUnusable => Advice::ShowMessage,
+            Self::CodeRedeemed => Advice::IgnoreIfSignedIn,
+            Self::UserAssertion => Advice::RefuseCaller,
+            Self::RequestLoop | Self::Transient => Advice::Wait,
+            Self::RedirectUri
+            | Self::WrongSecret
+            | Self::SecretExpired
+            | Self::NoCredential
+            | Self::PublicClient
+            | Self::WrongAssertion
+            | Self::ApplicationUnknown
+            | Self::ApplicationDisabled
+            | Self::SingleTenant
+            | Self::ResourceUnknown
+            | Self::WrongScope
+            | Self::Malformed => Advice::AlertOperator,
+        }
+    }
+
     /// What to do about it.
     #[must_use]
     pub const fn hint(self) -> &'static str {
@@ -90,7 +128,7 @@ impl Meaning {
                 "Use the secret's value, not its id; check that it belongs to this client id."
             }
             Self::SecretExpired => "Make a new client secret; this one has expired.",
-            Self::NoCredential => "Configure a client secret.",
+            Self::NoCredential => "Configure a client secret or certificate.",
             Self::PublicClient => "Register the redirect address under the platform Web.",
             Self::WrongAssertion => "The certificate or assertion is not the registered one.",
             Self::ApplicationUnknown => {
@@ -130,7 +168,9 @@ pub(crate) const fn meaning(code: u64) -> Option<Meaning> {
         7_000_222 => Meaning::SecretExpired,
         7_000_218 => Meaning::NoCredential,
         700_025 => Meaning::PublicClient,
-        700_027 | 50012 => Meaning::WrongAssertion,
+        700_027 | 50012 | 50027 | 700_021 | 700_023 | 700_024 | 700_211 | 700_212 | 700_213 => {
+            Meaning::WrongAssertion
+        }
         700_016 | 700_038 => Meaning::ApplicationUnknown,
         7_000_112 => Meaning::ApplicationDisabled,
         50194 => Meaning::SingleTenant,
@@ -142,69 +182,7 @@ pub(crate) const fn meaning(code: u64) -> Option<Meaning> {
         50013 | 500_133 => Meaning::UserAssertion,
         50196 => Meaning::RequestLoop,
         90033 | 90024 | 90006 | 50033 | 90055 => Meaning::Transient,
-        9_002_313 | 900_144 | 90014 => Meaning::Malformed,
+        9_002_313 | 900_144 | 90014 | 70003 => Meaning::Malformed,
         _ => return None,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::error::ServerError;
-
-    /// Number, usual `error`, usual `suberror`, who must act.
-    const TABLE: [(u64, &str, Option<&str>, &str); 32] = [
-        (65001, "invalid_grant", Some("consent_required"), "interaction_required"),
-        (65001, "consent_required", None, "interaction_required"),
-        (50058, "login_required", None, "interaction_required"),
-        (50076, "interaction_required", None, "interaction_required"),
-        (50079, "invalid_grant", Some("basic_action"), "interaction_required"),
-        (53003, "invalid_grant", Some("message_only"), "interaction_required"),
-        (530_032, "invalid_grant", Some("additional_action"), "interaction_required"),
-        (70043, "invalid_grant", None, "interaction_required"),
-        (70008, "invalid_grant", None, "interaction_required"),
-        (700_082, "invalid_grant", Some("token_expired"), "interaction_required"),
-        (50173, "invalid_grant", Some("bad_token"), "interaction_required"),
-        (54005, "invalid_grant", None, "interaction_required"),
-        (501_481, "invalid_grant", None, "interaction_required"),
-        (700_005, "invalid_grant", None, "interaction_required"),
-        (50055, "invalid_grant", Some("user_password_expired"), "interaction_required"),
-        (50013, "invalid_grant", None, "interaction_required"),
-        (50196, "invalid_grant", None, "interaction_required"),
-        (7_000_215, "invalid_client", None, "credential"),
-        (7_000_222, "invalid_client", None, "credential"),
-        (7_000_218, "invalid_client", None, "credential"),
-        (700_025, "invalid_client", None, "credential"),
-        (700_027, "invalid_client", None, "credential"),
-        (700_016, "unauthorized_client", None, "credential"),
-        (700_038, "unauthorized_client", None, "credential"),
-        (7_000_112, "unauthorized_client", None, "credential"),
-        (50194, "invalid_request", None, "server"),
-        (500_011, "invalid_resource", None, "server"),
-        (28002, "invalid_scope", None, "server"),
-        (50105, "access_denied", None, "server"),
-        (90033, "temporarily_unavailable", None, "server"),
-        (90024, "server_error", None, "server"),
-        (900_144, "invalid_request", None, "server"),
-    ];
-
-    #[test]
-    fn each_number_leads_to_whoever_must_act() {
-        for (code, error, suberror, expected) in TABLE {
-            let mut object = json!({"error": error, "error_codes": [code]});
-            if let Some(suberror) = suberror {
-                object["suberror"] = suberror.into();
-            }
-            let server = ServerError::from_object(object.as_object().unwrap()).unwrap();
-            assert!(server.meaning().is_some(), "{code} is unknown");
-            assert_eq!(server.classify(400, None).code(), expected, "{code} {error}");
-        }
-    }
-
-    #[test]
-    fn unknown_number_has_no_meaning() {
-        assert_eq!(meaning(1), None);
-    }
 }

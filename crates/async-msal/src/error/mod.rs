@@ -1,12 +1,16 @@
 //! What went wrong, and who must act.
 
 mod aadsts;
+mod advice;
+mod credential;
 mod server_error;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use aadsts::Meaning;
+pub use advice::Advice;
+pub use credential::{ClientAssertionError, ClientCertificateError};
 pub use server_error::ServerError;
 
 use crate::claims_challenge::ClaimsChallenge;
@@ -59,6 +63,10 @@ pub enum Error {
     /// The way back from the authorization endpoint did not bring a good answer.
     #[error("authorization response refused: {0}")]
     AuthResponse(#[from] AuthResponseError),
+    /// The operator: the assertion that stands for the application's secret could not be made or fetched. Nothing was
+    /// sent to the authority.
+    #[error("client assertion: {0}")]
+    ClientAssertion(#[from] ClientAssertionError),
     /// The token that our caller presented cannot be exchanged: the caller must bring another.
     #[error("the incoming token: {0}")]
     UserAssertion(#[from] UserAssertionError),
@@ -85,6 +93,7 @@ impl Error {
             Self::IdToken(_) => "id_token",
             Self::RefreshRefused(_) => "refresh_refused",
             Self::AuthResponse(_) => "auth_response",
+            Self::ClientAssertion(_) => "client_assertion",
             Self::UserAssertion(_) => "user_assertion",
             Self::Cache(_) => "cache",
             Self::Random(_) => "random",
@@ -116,6 +125,7 @@ impl Error {
             Self::IdToken(_) => "Check the clock, the client id, the tenant and the authority.",
             Self::RefreshRefused(_) => "End this session and let the user sign in again.",
             Self::AuthResponse(_) => "Let the user start again; the answer did not belong to this sign-in.",
+            Self::ClientAssertion(_) => "Check the callback, the token file or the managed identity.",
             Self::UserAssertion(_) => "Answer the caller with 401: it must get a new token for this API.",
             Self::Cache(_) => "The stored token cache is damaged; let the user sign in again.",
             Self::Random(_) => "The operating system gave no randomness; nothing can be done safely.",
@@ -127,6 +137,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Throttled { .. } | Self::Unreachable(_) => true,
+            Self::ClientAssertion(reason) => reason.is_retryable(),
             Self::Server(server) => server.is_transient(),
             Self::InvalidResponse(reason) => {
                 matches!(reason, InvalidResponse::Status(status) if *status >= 500)
@@ -257,12 +268,21 @@ pub enum ConfigError {
     /// Not a PEM certificate.
     #[error("the certificate authority is not a PEM certificate")]
     Certificate,
+    /// The client's own certificate or key is unusable.
+    #[error("the client certificate: {0}")]
+    ClientCertificate(#[from] ClientCertificateError),
+    /// The managed identity's endpoint is no http or https address, or its header's value is none.
+    #[error("the managed identity's endpoint or header is not usable")]
+    ManagedIdentity,
     /// The HTTP client cannot be built.
     #[error("the HTTP client cannot be built: {0}")]
     HttpClient(String),
     /// The metadata's issuer is not the one configured (OpenID Connect Discovery 4.3).
     #[error("the authority's metadata names another issuer")]
     IssuerMismatch,
+    /// The authority's host is unknown, and instance discovery does not know it either.
+    #[error("the authority's host is none of Microsoft's")]
+    UnknownInstance,
     /// The metadata has no document for this authority.
     #[error("the authority has no metadata (status {0}): does the tenant exist?")]
     NoMetadata(u16),

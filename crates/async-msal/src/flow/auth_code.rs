@@ -8,7 +8,7 @@ use super::auth_response::AuthResponse;
 use super::callback::{self, ValidatedCallback};
 use super::token_result::SignInResult;
 use crate::authority::Metadata;
-use crate::claims_challenge;
+use crate::claims_challenge::{self, ClaimsChallenge};
 use crate::confidential_client::ConfidentialClient;
 use crate::error::{ConfigError, Error, InvalidResponse};
 use crate::id_token::verify::Occasion;
@@ -147,19 +147,21 @@ fn auth_uri(
     uri
 }
 
-/// `claims` holds the client's capabilities alone: the code carries the challenge.
+/// `claims` as on the authorization request, as far as the flow still knows them.
 fn redemption_form(
     client: &ConfidentialClient,
     flow: &AuthCodeFlow,
     callback: &ValidatedCallback,
 ) -> Vec<(&'static str, String)> {
     let scope = flow.scopes.as_ref().map(|scopes| scopes.decorated().to_string()).unwrap_or_default();
+    let challenge = flow.claims_challenge.as_deref().and_then(|text| ClaimsChallenge::parse(text).ok());
+    let claims = claims_challenge::merged(challenge.as_ref(), client.capabilities());
     vec![
         ("code", callback.code.expose_secret().to_owned()),
         ("redirect_uri", flow.redirect_uri.as_ref().map(ToString::to_string).unwrap_or_default()),
         ("code_verifier", flow.code_verifier.expose_secret().to_owned()),
         ("scope", scope),
-        ("claims", claims_challenge::merged(None, client.capabilities()).unwrap_or_default()),
+        ("claims", claims.unwrap_or_default()),
     ]
 }
 

@@ -14,6 +14,8 @@ use crate::token_cache::{HeldQuery, Hit, Lookup, TokenCache, WriteOccasion, exte
 pub struct ClientTokenOptions {
     /// An API's claims challenge: no token of the cache answers it.
     pub claims: Option<ClaimsChallenge>,
+    /// Claims of the caller's own, sent beside a challenge; their tokens are kept apart in the cache.
+    pub client_claims: Option<ClaimsChallenge>,
     /// Ties the request to the caller's logs. Default: made here.
     pub correlation_id: Option<String>,
     /// Asks the authority although the cache has a token.
@@ -27,6 +29,13 @@ impl ClientTokenOptions {
     #[must_use]
     pub fn with_claims(mut self, claims: ClaimsChallenge) -> Self {
         self.claims = Some(claims);
+        self
+    }
+
+    /// Sends claims of the caller's own.
+    #[must_use]
+    pub fn with_client_claims(mut self, claims: ClaimsChallenge) -> Self {
+        self.client_claims = Some(claims);
         self
     }
 
@@ -52,6 +61,15 @@ impl ClientTokenOptions {
     }
 }
 
+impl ClientTokenOptions {
+    /// As MSAL has it: what makes this request's tokens others than a plain one's.
+    fn ext_cache_key(&self) -> Option<String> {
+        let claims = self.client_claims.as_ref().map(ClaimsChallenge::as_str).unwrap_or_default();
+        let pairs = [("client_claims", claims), ("fmi_path", self.fmi_path.as_deref().unwrap_or_default())];
+        pairs.iter().any(|(_, value)| !value.is_empty()).then(|| extended_cache_key(&pairs))
+    }
+}
+
 pub(crate) async fn acquire(
     client: &ConfidentialClient,
     cache: &mut TokenCache,
@@ -66,7 +84,7 @@ pub(crate) async fn acquire(
         tracing::warn!("an application's token needs its tenant: common and organizations name none");
     }
     let realm = client.realm().await?;
-    let ext_cache_key = options.fmi_path.as_deref().map(|path| extended_cache_key(&[("fmi_path", path)]));
+    let ext_cache_key = options.ext_cache_key();
     let query = HeldQuery {
         client_id: client.client_id(),
         environment: client.environment(),
@@ -118,7 +136,11 @@ async fn ask(
 ) -> Result<TokenResult, Error> {
     let metadata = client.metadata().await?;
     let correlation_id = options.correlation_id.clone().unwrap_or_else(|| client.new_correlation_id());
-    let claims = claims_challenge::merged(options.claims.as_ref(), client.capabilities());
+    let claims = claims_challenge::merged_with(
+        options.claims.as_ref(),
+        client.capabilities(),
+        options.client_claims.as_ref(),
+    );
     let form = vec![
         ("scope", query.scopes.to_string()),
         ("claims", claims.unwrap_or_default()),

@@ -25,6 +25,8 @@ const LONGEST: usize = 64 * 1024;
 pub struct OnBehalfOfOptions {
     /// An API's claims challenge: no token of the cache answers it.
     pub claims: Option<ClaimsChallenge>,
+    /// Claims of the caller's own, sent beside a challenge; their tokens are kept apart in the cache.
+    pub client_claims: Option<ClaimsChallenge>,
     /// Ties the request to the caller's logs. Default: made here.
     pub correlation_id: Option<String>,
     /// Asks the authority although the cache has a token.
@@ -36,6 +38,13 @@ impl OnBehalfOfOptions {
     #[must_use]
     pub fn with_claims(mut self, claims: ClaimsChallenge) -> Self {
         self.claims = Some(claims);
+        self
+    }
+
+    /// Sends claims of the caller's own.
+    #[must_use]
+    pub fn with_client_claims(mut self, claims: ClaimsChallenge) -> Self {
+        self.client_claims = Some(claims);
         self
     }
 
@@ -67,7 +76,7 @@ pub(crate) async fn acquire(
     }
     check(assertion, client.clock().now())?;
     let realm = client.realm().await?;
-    let key = cache_key(assertion);
+    let key = cache_key(assertion, options.client_claims.as_ref());
     let query = HeldQuery {
         client_id: client.client_id(),
         environment: client.environment(),
@@ -99,7 +108,11 @@ async fn exchange(
     let metadata = client.metadata().await?;
     client.keys_at_hand().await?;
     let correlation_id = options.correlation_id.clone().unwrap_or_else(|| client.new_correlation_id());
-    let claims = claims_challenge::merged(options.claims.as_ref(), client.capabilities());
+    let claims = claims_challenge::merged_with(
+        options.claims.as_ref(),
+        client.capabilities(),
+        options.client_claims.as_ref(),
+    );
     let form = vec![
         ("assertion", assertion.expose_secret().to_owned()),
         ("requested_token_use", "on_behalf_of".to_owned()),
@@ -124,9 +137,10 @@ async fn exchange(
 }
 
 /// Each incoming token has its own entries: nobody is given what another's was exchanged for.
-fn cache_key(assertion: &AccessToken) -> String {
+fn cache_key(assertion: &AccessToken, client_claims: Option<&ClaimsChallenge>) -> String {
     let hash = URL_SAFE_NO_PAD.encode(sha256(assertion.expose_secret().as_bytes()));
-    extended_cache_key(&[("async_msal_user_assertion", &hash)])
+    let claims = client_claims.map(ClaimsChallenge::as_str).unwrap_or_default();
+    extended_cache_key(&[("async_msal_user_assertion", &hash), ("client_claims", claims)])
 }
 
 /// An expired token is refused even where the cache still has what it was exchanged for. Tokens that are no JWT
@@ -195,6 +209,8 @@ mod tests {
 
     #[test]
     fn two_assertions_have_two_keys() {
-        assert_ne!(cache_key(&AccessToken::new("a")), cache_key(&AccessToken::new("b")));
+        assert_ne!(cache_key(&AccessToken::new("a"), None), cache_key(&AccessToken::new("b"), None));
+        let claims = ClaimsChallenge::parse("{}").unwrap();
+        assert_ne!(cache_key(&AccessToken::new("a"), None), cache_key(&AccessToken::new("a"), Some(&claims)));
     }
 }

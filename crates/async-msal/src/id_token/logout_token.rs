@@ -66,7 +66,7 @@ pub(crate) fn verify(
     check_audience(&claims, expected.client_id)?;
     check_times(&claims, expected.now)?;
     // A logout token need not name a tenant; where it does, it is one of ours.
-    if expected.policy.entra && claims.tid.is_some() {
+    if expected.policy.tenants && claims.tid.is_some() {
         check_tenant(&claims, expected.policy)?;
     }
     // Step 5.

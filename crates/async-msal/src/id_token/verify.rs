@@ -68,6 +68,8 @@ pub(crate) struct IdTokenPolicy {
     pub(crate) allowed_tenants: Vec<String>,
     pub(crate) allow_personal: bool,
     pub(crate) entra: bool,
+    /// Must tokens name a tenant that is allowed?
+    pub(crate) tenants: bool,
 }
 
 /// Verifies the signature with one of `candidates`, then each claim.
@@ -93,7 +95,7 @@ pub(crate) fn verify(
     check_subject(&claims)?;
     check_times(&claims, expected.now)?;
     check_access_token_hash(&claims, expected.access_token)?;
-    if expected.policy.entra {
+    if expected.policy.tenants {
         check_tenant(&claims, expected.policy)?;
     }
     match &expected.occasion {
@@ -189,7 +191,7 @@ fn half_hash(token: &str) -> String {
     URL_SAFE_NO_PAD.encode(&hash[..hash.len() / 2])
 }
 
-/// Entra ID: `tid` is a GUID that the issuer holds too, and one of those allowed.
+/// Entra ID, and wherever tenants are listed: `tid` is a GUID that the issuer holds too, and one of those allowed.
 pub(super) fn check_tenant(claims: &IdTokenClaims, policy: &IdTokenPolicy) -> Result<(), IdTokenError> {
     let tid = claims.tid.as_deref().ok_or(IdTokenError::Missing("tid"))?;
     if !is_guid(tid) {

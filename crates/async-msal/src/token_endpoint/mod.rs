@@ -12,14 +12,16 @@ use url::Url;
 
 use self::response::TokenResponse;
 pub(crate) use self::throttle::Throttle;
-use crate::client_credential::ClientCredential;
+use crate::client_credential::proof::Proof;
 use crate::error::{Error, Unreachable};
 use crate::http::{Failed, HttpClient};
-use crate::secret::ClientSecret;
 use crate::telemetry;
 
 /// Longer answers are cut off while they arrive.
 const LIMIT: usize = 512 * 1024;
+
+/// RFC 7523 2.2.
+const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// One token request, before it is sent.
 pub(crate) struct TokenRequest<'a> {
@@ -39,13 +41,13 @@ pub(crate) struct TokenRequest<'a> {
 pub(crate) async fn send(
     http: &HttpClient,
     client_id: &str,
-    credential: &ClientCredential,
+    proof: &Proof,
     request: &TokenRequest<'_>,
     now: i64,
 ) -> Result<TokenResponse, Error> {
     let started = Instant::now();
     // One time limit over both attempts.
-    let both = tokio::time::timeout(http.limit(), exchange(http, client_id, credential, request, now)).await;
+    let both = tokio::time::timeout(http.limit(), exchange(http, client_id, proof, request, now)).await;
     let result = both.unwrap_or_else(|_| {
         Err(Unreachable { what: "the token endpoint", reason: "timeout", source: None }.into())
     });
@@ -70,28 +72,27 @@ pub(crate) async fn send(
 async fn exchange(
     http: &HttpClient,
     client_id: &str,
-    credential: &ClientCredential,
+    proof: &Proof,
     request: &TokenRequest<'_>,
     now: i64,
 ) -> Result<TokenResponse, Error> {
-    let first = attempt(http, client_id, credential, request, now).await;
+    let first = attempt(http, client_id, proof, request, now).await;
     let Err(failed) = first else { return first.map_err(|failed| failed.error) };
     let again = failed.unsent || request.repeatable && is_server_failure(&failed.error);
     // A time limit that has passed once would pass twice: the caller has waited long enough.
     if !again || is_timeout(&failed.error) {
         return Err(failed.error);
     }
-    attempt(http, client_id, credential, request, now).await.map_err(|failed| failed.error)
+    attempt(http, client_id, proof, request, now).await.map_err(|failed| failed.error)
 }
 
 async fn attempt(
     http: &HttpClient,
     client_id: &str,
-    credential: &ClientCredential,
+    proof: &Proof,
     request: &TokenRequest<'_>,
     now: i64,
 ) -> Result<TokenResponse, Failed> {
-    let ClientCredential::Secret(secret) = credential;
     let mut post = http
         .for_url(request.endpoint)
         .post(request.endpoint.clone())
@@ -106,19 +107,24 @@ async fn attempt(
     {
         post = post.header("X-AnchorMailbox", anchor);
     }
-    if request.basic {
+    if let (Proof::Secret(secret), true) = (proof, request.basic) {
         post = post.header(AUTHORIZATION, basic(client_id, secret.expose_secret()));
     }
-    let fetched = http.send(post.body(form(client_id, secret, request)), "the token endpoint", LIMIT).await?;
+    let fetched = http.send(post.body(form(client_id, proof, request)), "the token endpoint", LIMIT).await?;
     TokenResponse::read(&fetched, now).map_err(|error| Failed { error, unsent: false })
 }
 
-fn form(client_id: &str, secret: &ClientSecret, request: &TokenRequest<'_>) -> String {
+fn form(client_id: &str, proof: &Proof, request: &TokenRequest<'_>) -> String {
     let mut form = form_urlencoded::Serializer::new(String::new());
     form.append_pair("client_id", client_id).append_pair("grant_type", request.grant);
     form.append_pair("client_info", "1");
-    if !request.basic {
-        form.append_pair("client_secret", secret.expose_secret());
+    match proof {
+        Proof::Secret(_) if request.basic => {}
+        Proof::Secret(secret) => drop(form.append_pair("client_secret", secret.expose_secret())),
+        Proof::Assertion(assertion) => {
+            form.append_pair("client_assertion_type", ASSERTION_TYPE)
+                .append_pair("client_assertion", assertion.expose_secret());
+        }
     }
     form.extend_pairs(request.form.iter().filter(|(_, value)| !value.is_empty()));
     form.finish()

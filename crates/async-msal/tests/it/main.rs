@@ -2,10 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
+mod authorities;
+mod bad_input;
 mod cache_interop;
 mod client_credentials;
+mod credentials;
 mod discovery;
+mod errors;
 mod generic_provider;
+mod on_behalf_of;
 mod rp_conformance;
 mod secrets;
 mod sign_in;

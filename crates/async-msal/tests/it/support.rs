@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_msal::{
-    Account, AuthCodeFlow, AuthCodeRequest, AuthResponse, Authority, ClientSecret, ConfidentialClient,
-    ConfidentialClientBuilder, Error, ManualClock, Scopes, SignInResult, TokenCache,
+    Account, AuthCodeFlow, AuthCodeRequest, AuthResponse, Authority, ClientCredential, ClientSecret,
+    ConfidentialClient, ConfidentialClientBuilder, Error, ManualClock, Scopes, SignInResult, TokenCache,
 };
 use async_msal_emulator::{Emulator, FaultRule, IdTokenFault, IdTokenFaultRule};
 
@@ -41,6 +41,12 @@ impl World {
         let clock = ManualClock::new(i64::try_from(now).unwrap());
         let client = change(builder(&emulator, &emulator.authority_url()).clock(Arc::new(clock.clone())));
         Self { client: client.build().unwrap(), emulator, clock, cache: TokenCache::new() }
+    }
+
+    /// The same client with another credential.
+    pub(crate) fn use_credential(&mut self, credential: impl Into<ClientCredential>) {
+        let builder = builder(&self.emulator, &self.emulator.authority_url());
+        self.client = builder.credential(credential).clock(Arc::new(self.clock.clone())).build().unwrap();
     }
 
     /// Time passes for the client and for the emulator.

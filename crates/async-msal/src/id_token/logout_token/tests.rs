@@ -30,6 +30,7 @@ fn check_at(token: &str, now: i64) -> Result<LogoutToken, IdTokenError> {
         allowed_tenants: Vec::new(),
         allow_personal: true,
         entra: false,
+        tenants: false,
     };
     let keys = KeySet::parse(&json!({"keys": [rsa_jwk()]}).to_string().into_bytes()).unwrap();
     let jws = Jws::parse(token, &policy.algorithms)?;

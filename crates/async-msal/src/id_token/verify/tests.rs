@@ -44,6 +44,7 @@ impl Case {
                 allowed_tenants: Vec::new(),
                 allow_personal: true,
                 entra: true,
+                tenants: true,
             },
             key: rsa_jwk(),
             access_token: None,

@@ -1,0 +1,42 @@
+//! Addresses of B2C and AD FS, in the form that the routes know: `/{tenant}/...` with `/v2.0` in its place.
+
+use crate::directory::POLICY_MARK;
+
+/// The path that is routed, where it differs from the one that was asked.
+pub(crate) fn routed(path: &str) -> Option<String> {
+    let mut parts = path.strip_prefix('/')?.splitn(3, '/');
+    let (first, second, rest) = (parts.next()?, parts.next()?, parts.next());
+    if first.eq_ignore_ascii_case("adfs") {
+        return Some(match (second, rest) {
+            (".well-known", Some(rest)) => format!("/adfs/v2.0/.well-known/{rest}"),
+            ("oauth2" | "discovery", Some(rest)) => format!("/adfs/{second}/v2.0/{rest}"),
+            _ => return None,
+        });
+    }
+    let is_policy = second.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("b2c_"));
+    is_policy.then(|| format!("/{first}{POLICY_MARK}{second}/{}", rest.unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn policy_joins_its_tenant() {
+        assert_eq!(routed("/t/B2C_1_in/oauth2/v2.0/token").as_deref(), Some("/t~B2C_1_in/oauth2/v2.0/token"));
+    }
+
+    #[test]
+    fn adfs_gets_its_version() {
+        assert_eq!(routed("/adfs/oauth2/token").as_deref(), Some("/adfs/oauth2/v2.0/token"));
+        let metadata = routed("/adfs/.well-known/openid-configuration");
+        assert_eq!(metadata.as_deref(), Some("/adfs/v2.0/.well-known/openid-configuration"));
+    }
+
+    #[test]
+    fn other_addresses_stay() {
+        for path in ["/", "/t/oauth2/v2.0/token", "/v1.0/me", "/adfs/login", "/t/b2c"] {
+            assert_eq!(routed(path), None, "{path}");
+        }
+    }
+}

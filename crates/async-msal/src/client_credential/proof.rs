@@ -1,0 +1,147 @@
+//! What goes into a token request: the secret, or an assertion made now or kept from before.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::assertion::AssertionRequest;
+use super::certificate::AssertionAlgorithm;
+use super::{AssertionProvider, ClientCredential};
+use crate::clock::Clock;
+use crate::error::{ClientAssertionError, Error};
+use crate::http::HttpClient;
+use crate::json;
+use crate::random::Random;
+use crate::secret::{ClientAssertion, ClientSecret};
+
+/// An assertion is not used for its last minute: it has to arrive in time.
+const MARGIN: i64 = 60;
+/// Longer assertions are refused: no request carries them.
+const LONGEST: usize = 64 * 1024;
+
+/// The proof of one token request.
+pub(crate) enum Proof {
+    Secret(ClientSecret),
+    Assertion(ClientAssertion),
+}
+
+/// Makes proofs, and keeps an assertion while it is good.
+pub(crate) struct Prover {
+    credential: ClientCredential,
+    by_default: AssertionAlgorithm,
+    kept: Mutex<Option<Kept>>,
+    /// One maker at a time: the others take what it made.
+    turn: tokio::sync::Mutex<()>,
+}
+
+struct Kept {
+    request: AssertionRequest,
+    assertion: ClientAssertion,
+    good_until: i64,
+}
+
+/// What a prover borrows from its client.
+pub(crate) struct Means<'a> {
+    pub(crate) http: &'a HttpClient,
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) random: &'a dyn Random,
+}
+
+impl Prover {
+    pub(crate) fn new(credential: ClientCredential, adfs: bool) -> Self {
+        let by_default = if adfs { AssertionAlgorithm::Rs256 } else { AssertionAlgorithm::Ps256 };
+        Self { credential, by_default, kept: Mutex::default(), turn: tokio::sync::Mutex::default() }
+    }
+
+    pub(crate) async fn proof(&self, request: &AssertionRequest, means: &Means<'_>) -> Result<Proof, Error> {
+        if let ClientCredential::Secret(secret) = &self.credential {
+            return Ok(Proof::Secret(secret.clone()));
+        }
+        let made = tokio::time::timeout(means.http.limit(), self.assertion(request, means)).await;
+        made.map_err(|_| ClientAssertionError::TimedOut)?.map(Proof::Assertion)
+    }
+
+    /// The authority refused the client: the next request brings a new assertion.
+    pub(crate) fn forget(&self) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    async fn assertion(
+        &self,
+        request: &AssertionRequest,
+        means: &Means<'_>,
+    ) -> Result<ClientAssertion, Error> {
+        let reusable =
+            !matches!(&self.credential, ClientCredential::Assertion(provider) if !provider.may_reuse());
+        if !reusable {
+            return Ok(self.make(request, means).await?.0);
+        }
+        if let Some(assertion) = self.kept_for(request, means.clock.now()) {
+            return Ok(assertion);
+        }
+        let _turn = self.turn.lock().await;
+        if let Some(assertion) = self.kept_for(request, means.clock.now()) {
+            return Ok(assertion);
+        }
+        let (assertion, expiry) = self.make(request, means).await?;
+        if let Some(expiry) = expiry {
+            let good_until = expiry.saturating_sub(MARGIN);
+            let kept = Kept { request: request.clone(), assertion: assertion.clone(), good_until };
+            *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(kept);
+        }
+        Ok(assertion)
+    }
+
+    fn kept_for(&self, request: &AssertionRequest, now: i64) -> Option<ClientAssertion> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = kept.as_ref().filter(|kept| kept.request == *request && now < kept.good_until)?;
+        Some(kept.assertion.clone())
+    }
+
+    /// An assertion and its `exp`, where it says one.
+    async fn make(
+        &self,
+        request: &AssertionRequest,
+        means: &Means<'_>,
+    ) -> Result<(ClientAssertion, Option<i64>), Error> {
+        let assertion = match &self.credential {
+            ClientCredential::Certificate(certificate) => {
+                let now = means.clock.now();
+                certificate.warn_of_expiry(now);
+                let (assertion, expiry) = certificate.sign(request, self.by_default, means.random, now)?;
+                return Ok((assertion, Some(expiry)));
+            }
+            ClientCredential::Assertion(provider) => ask(provider, request).await?,
+            ClientCredential::ManagedIdentity(identity) => identity.assertion(means.http).await?,
+            ClientCredential::Secret(_) => return Err(ClientAssertionError::Malformed.into()),
+        };
+        let text = assertion.expose_secret();
+        if text.is_empty() || text.len() > LONGEST || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(ClientAssertionError::Malformed.into());
+        }
+        let expiry = expiry(text);
+        Ok((assertion, expiry))
+    }
+}
+
+async fn ask(
+    provider: &Arc<dyn AssertionProvider>,
+    request: &AssertionRequest,
+) -> Result<ClientAssertion, Error> {
+    let failed = |source| ClientAssertionError::Failed(Arc::from(source));
+    Ok(provider.assertion(request).await.map_err(failed)?)
+}
+
+/// `exp` of a JWT, unverified.
+fn expiry(jwt: &str) -> Option<i64> {
+    let payload = URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1)?).ok()?;
+    json::parse_object(&payload).ok()?.get("exp")?.as_i64()
+}
+
+impl fmt::Debug for Prover {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Prover").field("credential", &self.credential).finish_non_exhaustive()
+    }
+}
