@@ -1,6 +1,7 @@
 //! [`Msal`]: the application. One per process, cheap to clone.
 
 mod builder;
+mod credential;
 
 use std::collections::BTreeSet;
 use std::fmt;

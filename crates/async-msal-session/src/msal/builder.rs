@@ -8,7 +8,7 @@ use async_msal::{Authority, ClientSecret, ConfidentialClient, Scopes};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::{Inner, Msal};
+use super::{Inner, Msal, credential};
 use crate::api_client::ApiClient;
 use crate::background::Background;
 use crate::endings::Endings;
@@ -18,7 +18,8 @@ use crate::sealing::{KeyRing, parse_key};
 use crate::session::Memo;
 use crate::session_id::SessionLayout;
 use crate::settings::{
-    Settings, SettingsError, SettingsProblem, StoreAddress, StoreUrl, base_url, cookie_name, host, name,
+    CredentialSetting, Settings, SettingsError, SettingsProblem, StoreAddress, StoreUrl, base_url,
+    cookie_name, host, name,
 };
 use crate::store::{MemoryStore, SessionStore, StoreGuard};
 use crate::turns::Turns;
@@ -49,6 +50,8 @@ impl MsalBuilder {
             app_id: client.client_id().to_owned(),
             authority: authority.url().to_owned(),
             secrets: Vec::new(),
+            // The client has its own already.
+            credential: CredentialSetting::Secret,
             // Replaced by public_url(), without which build() fails.
             public_url: Url::parse("https://localhost").expect("a constant address"),
             domain: None,
@@ -219,7 +222,6 @@ impl MsalBuilder {
             tracing::warn!(target: crate::telemetry::STORE,
                 "session records are plain (layout aiohttp): whoever reads the store reads the tokens");
         }
-        let memo = Memo::new(store.keeps_copies());
         let store = StoreGuard::new(store, settings.store_timeout, Arc::clone(client.clock()));
         let api = ApiClient::new(&settings, &client)?;
         let inner = Inner {
@@ -231,7 +233,7 @@ impl MsalBuilder {
             api,
             renewals: Renewals::new(),
             turns: Turns::new(),
-            memo,
+            memo: Memo::new(),
             walks: Walks::default(),
             endings: Endings::default(),
             background: Background::new(),
@@ -270,14 +272,9 @@ pub(super) fn from_settings(settings: Settings) -> Result<Msal, Error> {
     let ca_pem = settings.ca_file.as_deref().map(read_ca).transpose()?;
     let authority = Authority::parse(&settings.authority)
         .map_err(|error| SettingsError::invalid(name::SP_AUTHORITY, error.to_string()))?;
-    let secret = settings
-        .secrets
-        .first()
-        .cloned()
-        .ok_or_else(|| SettingsError::invalid(name::SP_APP_PW, "missing"))?;
     let mut client = ConfidentialClient::builder(&settings.app_id)
         .authority(authority)
-        .client_secret(secret)
+        .credential(credential::from_settings(&settings)?)
         .allowed_tenants(settings.allowed_tenants.iter().map(String::as_str));
     if settings.dangerous_allow_loopback_authority {
         client = client.dangerous_allow_loopback_authority();

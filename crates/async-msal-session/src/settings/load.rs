@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use async_msal::{ClientSecret, Scopes};
+use async_msal::{ClientSecret, Passphrase, Scopes};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -10,7 +10,7 @@ use super::error::{SettingsError, SettingsProblem};
 use super::source::SettingsSource;
 use super::value::{self, StoreUrl};
 use super::variables::{VARIABLES, name};
-use super::{SessionLayout, Settings};
+use super::{CredentialSetting, SessionLayout, Settings};
 use crate::sealing::parse_key;
 
 /// Collects what is wrong while values are read.
@@ -22,7 +22,6 @@ struct Reader {
 pub(super) fn load(mut source: SettingsSource) -> Result<Settings, SettingsError> {
     let problems = source.take_problems();
     let mut reader = Reader { source, problems };
-    reader.refuse_unsupported();
     let settings = reader.read();
     match settings {
         Some(settings) if reader.problems.is_empty() => Ok(settings),
@@ -39,6 +38,8 @@ impl Reader {
             .required(name::PUBLIC_URL)
             .and_then(|text| self.checked(name::PUBLIC_URL, value::base_url(&text)));
         let secrets = self.secrets();
+        let credential = self.credential(secrets.0);
+        let secrets = secrets.1;
         let layout = self.layout();
         let domain = self.text(name::DOMAIN).and_then(|text| self.checked(name::DOMAIN, value::host(&text)));
         let cookie_name = self.cookie_name(layout, domain.is_some(), public_url.as_ref());
@@ -67,7 +68,8 @@ impl Reader {
         Some(Settings {
             app_id: app_id?,
             authority: authority?,
-            secrets: secrets?,
+            secrets,
+            credential: credential?,
             public_url: public_url?,
             domain,
             cookie_name,
@@ -124,29 +126,42 @@ impl Reader {
         self.problems.push(SettingsProblem::Invalid { name, reason: reason.to_owned() });
     }
 
-    fn unsupported(&mut self, name: &str, reason: String) {
-        let name = self.source.full(name);
-        self.problems.push(SettingsProblem::Unsupported { name, reason });
-    }
-
-    fn refuse_unsupported(&mut self) {
-        for name in [name::SP_APP_CERT, name::SP_APP_ASSERTION_FILE] {
-            if self.text(name).is_some() {
-                let secret = name::SP_APP_PW;
-                self.unsupported(
-                    name,
-                    format!("a client secret ({secret}) is the only credential supported yet"),
-                );
-            }
-        }
-    }
-
-    /// The present secret and the former ones.
-    fn secrets(&mut self) -> Option<Vec<ClientSecret>> {
-        let present = self.required(name::SP_APP_PW)?;
+    /// Whether there is a present secret; it and the former ones.
+    fn secrets(&mut self) -> (bool, Vec<ClientSecret>) {
+        let present = self.text(name::SP_APP_PW);
         let former = self.text(name::SP_APP_PW_FORMER).unwrap_or_default();
         let former = value::list(&former).map(ClientSecret::new);
-        Some(std::iter::once(ClientSecret::new(present)).chain(former).collect())
+        (present.is_some(), present.map(ClientSecret::new).into_iter().chain(former).collect())
+    }
+
+    /// Exactly one.
+    fn credential(&mut self, secret: bool) -> Option<CredentialSetting> {
+        let passphrase = self.text(name::SP_APP_CERT_PW).map(Passphrase::new);
+        let certificate = self.text(name::SP_APP_CERT);
+        if certificate.is_none() && passphrase.is_some() {
+            self.invalid(name::SP_APP_CERT_PW, "it is of no use without SP_APP_CERT");
+        }
+        let certificate =
+            certificate.map(|path| CredentialSetting::Certificate { path: path.into(), passphrase });
+        let file = self.text(name::SP_APP_ASSERTION_FILE);
+        let identity = self.text(name::SP_APP_MANAGED_IDENTITY);
+        let mut found = [
+            secret.then_some(CredentialSetting::Secret),
+            certificate,
+            file.map(|path| CredentialSetting::AssertionFile(path.into())),
+            identity.map(|id| CredentialSetting::ManagedIdentity((id != "system").then_some(id))),
+        ]
+        .into_iter()
+        .flatten();
+        let first = found.next();
+        if first.is_none() {
+            let help = "a client secret, or in its place SP_APP_CERT, SP_APP_ASSERTION_FILE or SP_APP_MANAGED_IDENTITY";
+            self.problems.push(SettingsProblem::Missing { name: self.source.full(name::SP_APP_PW), help });
+        } else if found.next().is_some() {
+            let reason = "one credential is wanted: SP_APP_CERT, SP_APP_ASSERTION_FILE and SP_APP_MANAGED_IDENTITY take its place";
+            self.invalid(name::SP_APP_PW, reason);
+        }
+        first
     }
 
     fn layout(&mut self) -> SessionLayout {

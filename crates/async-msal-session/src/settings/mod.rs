@@ -11,7 +11,7 @@ mod variables;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use async_msal::{ClientSecret, Scopes};
+use async_msal::{ClientSecret, Passphrase, Scopes};
 use ipnet::IpNet;
 use url::Url;
 use zeroize::Zeroizing;
@@ -34,8 +34,9 @@ const DAY: u64 = 86_400;
 pub struct Settings {
     pub(crate) app_id: String,
     pub(crate) authority: String,
-    /// The present client secret first, then former ones.
+    /// The present client secret first, if the credential is one, then former ones.
     pub(crate) secrets: Vec<ClientSecret>,
+    pub(crate) credential: CredentialSetting,
     pub(crate) public_url: Url,
     pub(crate) domain: Option<String>,
     pub(crate) cookie_name: String,
@@ -57,6 +58,20 @@ pub struct Settings {
     pub(crate) scopes: Scopes,
 }
 
+/// How the application proves itself to the authority.
+#[derive(Clone, Debug)]
+pub(crate) enum CredentialSetting {
+    /// The first of the secrets.
+    Secret,
+    Certificate {
+        path: PathBuf,
+        passphrase: Option<Passphrase>,
+    },
+    AssertionFile(PathBuf),
+    /// The machine's own, or one by its client id.
+    ManagedIdentity(Option<String>),
+}
+
 impl std::fmt::Debug for Settings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // By destructuring, so that a new field must be decided about: secrets and keys show their number only.
@@ -64,6 +79,7 @@ impl std::fmt::Debug for Settings {
             app_id,
             authority,
             secrets,
+            credential,
             public_url,
             domain,
             cookie_name,
@@ -88,6 +104,7 @@ impl std::fmt::Debug for Settings {
             .field("app_id", app_id)
             .field("authority", authority)
             .field("secrets", &secrets.len())
+            .field("credential", credential)
             .field("public_url", &public_url.as_str())
             .field("domain", domain)
             .field("cookie_name", cookie_name)

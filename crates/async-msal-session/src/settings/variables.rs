@@ -31,10 +31,12 @@ variables! {
     SP_APP_ID, true, "", "Application (client) id";
     SP_AUTHORITY, true, "", "Authority: https://login.microsoftonline.com/<tenant>, or the address of another provider";
     PUBLIC_URL, true, "", "The application's own address as browsers see it; its scheme decides cookies and response mode";
-    SP_APP_PW, true, "", "Client secret";
+    SP_APP_PW, false, "one credential is required", "Client secret";
     SP_APP_PW_FORMER, false, "none", "Former client secrets, comma-separated: what keys derived from them sealed still opens";
-    SP_APP_CERT, false, "none", "Client certificate (not supported yet)";
-    SP_APP_ASSERTION_FILE, false, "none", "File with a client assertion (not supported yet)";
+    SP_APP_CERT, false, "none", "Client certificate in the secret's place: a PEM file with key and certificate, or a .pfx or .p12 file";
+    SP_APP_CERT_PW, false, "none", "Passphrase of the file SP_APP_CERT";
+    SP_APP_ASSERTION_FILE, false, "none", "File with a client assertion in the secret's place, read anew for each request: the projected token of a workload identity";
+    SP_APP_MANAGED_IDENTITY, false, "none", "Managed identity in the secret's place: system, or the client id of a user-assigned one";
     ALLOWED_TENANTS, false, "any the authority admits", "Tenant ids that may sign in, comma-separated";
     DOMAIN, false, "host-only cookie", "Domain attribute of the session cookie";
     COOKIE_NAME, false, "__Host-async_msal", "Name of the session cookie and beginning of the store keys";
@@ -43,7 +45,7 @@ variables! {
     STORE_TIMEOUT, false, "500ms", "Time limit of one store call";
     STORE_CACHE, false, "off", "Keep copies of records in this process while Redis watches them for changes (Redis only, no Cluster)";
     SESSION_LAYOUT, false, "sealed", "sealed, or aiohttp for sharing users with Python services";
-    SESSION_KEYS, false, "derived from SP_APP_PW", "Keys that seal records, comma-separated, 32 bytes in base64 each: the first seals, all open";
+    SESSION_KEYS, false, "derived from SP_APP_PW, else required", "Keys that seal records, comma-separated, 32 bytes in base64 each: the first seals, all open";
     COOKIE_KEYS, false, "SESSION_KEYS", "Keys that seal the sign-in cookie, as SESSION_KEYS";
     SESSION_IDLE, false, "24h (90d in layout aiohttp)", "A session unused for so long ends";
     SESSION_ABSOLUTE, false, "30d (90d in layout aiohttp)", "A session ends so long after its sign-in, used or not";

@@ -1,3 +1,4 @@
+use std::path::Path;
 use std::time::Duration;
 
 use super::*;
@@ -69,12 +70,33 @@ fn an_unknown_name_is_refused_in_the_environment_where_a_prefix_is_set() {
     read(&[("SESSION_MANAGER", "local/host")]).unwrap();
 }
 
+/// The settings without a secret.
+fn without_secret(more: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+    let good = GOOD.iter().filter(|(name, _)| *name != "SP_APP_PW");
+    SettingsSource::new().env(&Env::memory(good.chain(more).copied()), "").read()
+}
+
 #[test]
-fn what_is_not_possible_yet_is_named_with_what_is() {
+fn a_certificate_a_file_or_an_identity_takes_the_secrets_place() {
+    let credential = |more: &[(&str, &str)]| without_secret(more).unwrap().credential;
+    let certificate = credential(&[("SP_APP_CERT", "/c.pem"), ("SP_APP_CERT_PW", "canary")]);
+    assert!(!format!("{certificate:?}").contains("canary"));
     assert!(
-        problem(&[("SP_APP_CERT", "/c.pem")])
-            .contains("SP_APP_CERT cannot be used: a client secret (SP_APP_PW)")
+        matches!(certificate, CredentialSetting::Certificate { path, passphrase: Some(_) } if path == Path::new("/c.pem"))
     );
+    assert!(matches!(credential(&[("SP_APP_ASSERTION_FILE", "/t")]), CredentialSetting::AssertionFile(_)));
+    let identity = |id| credential(&[("SP_APP_MANAGED_IDENTITY", id)]);
+    assert!(matches!(identity("system"), CredentialSetting::ManagedIdentity(None)));
+    assert!(matches!(identity("cid"), CredentialSetting::ManagedIdentity(Some(id)) if id == "cid"));
+}
+
+#[test]
+fn exactly_one_credential_is_wanted() {
+    assert!(without_secret(&[]).unwrap_err().to_string().contains("SP_APP_PW is missing"));
+    assert!(problem(&[("SP_APP_CERT", "/c.pem")]).contains("one credential is wanted"));
+    let two = [("SP_APP_CERT", "/c.pem"), ("SP_APP_ASSERTION_FILE", "/t")];
+    assert!(without_secret(&two).unwrap_err().to_string().contains("one credential is wanted"));
+    assert!(problem(&[("SP_APP_CERT_PW", "canary")]).contains("SP_APP_CERT_PW"));
 }
 
 #[test]
