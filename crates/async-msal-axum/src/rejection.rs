@@ -187,6 +187,11 @@ impl Rejection {
             Self::SignInRequired | Self::InteractionRequired(_) => {
                 page.with_link("Sign in", site.route("login"))
             }
+            // What else was sent cannot be sent again by a link.
+            Self::StoreUnavailable | Self::Unavailable { .. } if visit.page().client == ClientKind::Page => {
+                let wanted = &visit.page().path_and_query;
+                page.with_link("Try again", visit.shared().return_to.resolve_request(wanted))
+            }
             _ => {
                 page.with_link("Back to the application", visit.shared().return_to.default_page().to_owned())
             }

@@ -22,6 +22,9 @@ pub(crate) fn line(line: &str) -> std::io::Result<()> {
     writeln!(stdout, "{line}").and_then(|()| stdout.flush())
 }
 
+/// Columns of letters of a terminal that a table is made to fit.
+const NARROW: u16 = 60;
+
 /// Rows under a heading, as wide as the terminal, with lines around them there.
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -32,7 +35,10 @@ impl Table {
     /// No rows yet. A heading of empty words is not shown.
     pub(crate) fn new(heading: &[&str]) -> Self {
         let mut rows = comfy_table::Table::new();
-        rows.set_content_arrangement(ContentArrangement::Dynamic);
+        // Narrower than that, and where a terminal does not say how wide it is, it folds lines better than a table does.
+        if rows.width().is_none_or(|width| width >= NARROW) {
+            rows.set_content_arrangement(ContentArrangement::Dynamic);
+        }
         let style =
             if std::io::stdout().is_terminal() { presets::UTF8_BORDERS_ONLY } else { presets::NOTHING };
         rows.load_style(style);

@@ -6,18 +6,18 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// Times a second that the bar is drawn at most.
-const REDRAWS: u8 = 10;
-
 /// A walk that ends sooner shows none.
 const SHOWN_AFTER: Duration = Duration::from_millis(300);
+/// Between two drawings of the bar.
+const REDRAW_AFTER: Duration = Duration::from_millis(100);
 
 /// A bar, or nothing. Dropped, it is wiped away.
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
-    /// When it is to be shown, while it is not.
-    shown_at: Cell<Option<Instant>>,
+    count: Cell<u64>,
+    /// When it is to be drawn next; nowhere where standard error is no terminal.
+    due: Cell<Option<Instant>>,
 }
 
 impl Progress {
@@ -32,27 +32,27 @@ impl Progress {
             Ok(style) => bar.with_style(style),
             Err(_) => bar,
         };
-        let shown_at = std::io::stderr().is_terminal().then(|| Instant::now() + SHOWN_AFTER);
-        Self { bar, shown_at: Cell::new(shown_at) }
+        let due = std::io::stderr().is_terminal().then(|| Instant::now() + SHOWN_AFTER);
+        Self { bar, count: Cell::new(0), due: Cell::new(due) }
     }
 
     /// One more.
     pub(crate) fn one(&self) {
-        self.show_when_due();
-        self.bar.inc(1);
+        self.set(self.count.get() + 1);
     }
 
     /// So many by now.
     pub(crate) fn set(&self, count: u64) {
-        self.show_when_due();
-        self.bar.set_position(count);
-    }
-
-    fn show_when_due(&self) {
-        if self.shown_at.get().is_some_and(|due| Instant::now() >= due) {
-            self.shown_at.set(None);
-            self.bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(REDRAWS));
+        self.count.set(count);
+        let now = Instant::now();
+        if self.due.get().is_none_or(|due| now < due) {
+            return;
         }
+        self.due.set(Some(now + REDRAW_AFTER));
+        if self.bar.is_hidden() {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        self.bar.set_position(count);
     }
 
     /// Writes to standard output. Where that is the bar's terminal the bar is wiped away first and drawn again behind it,

@@ -66,8 +66,8 @@ impl SessionSummary {
         Self {
             handle: loaded.key.handle(),
             identity: loaded.person.as_ref().map(|person| person.identity.clone()),
-            mail: loaded.record.text(item::MAIL).map(str::to_owned),
-            name: loaded.record.text(item::NAME).map(str::to_owned),
+            mail: loaded.record.text(item::MAIL),
+            name: loaded.record.text(item::NAME),
             created: loaded.record.created(),
             expires_at: loaded.stored.expires_at,
             key: loaded.key,

@@ -108,14 +108,15 @@ pub(crate) fn find_person(
     record: &SessionRecord,
     cache: &TokenCache,
 ) -> Option<Person> {
-    let stored = record.items().get(item::IDENTITY).and_then(|value| Identity::deserialize(value).ok());
-    let accounts: Vec<(Account, IdToken)> = (cache.accounts(client.environment()).into_iter())
+    let stored = record.read::<Identity>(item::IDENTITY);
+    let mut accounts: Vec<(Account, IdToken)> = (cache.accounts(client.environment()).into_iter())
         .filter_map(|account| cache.id_token(&account, client.client_id()).map(|token| (account, token)))
         .collect();
     if let Some(identity) = stored.filter(|identity| identity.v == VERSION) {
-        let matching = accounts.iter().find(|(_, token)| hash(token) == identity.id_token_sha256);
-        if let Some((account, _)) = matching {
-            return Some(Person { identity, account: account.clone(), made_anew: false });
+        if let Some(matching) = accounts.iter().position(|(_, token)| hash(token) == identity.id_token_sha256)
+        {
+            let (account, _) = accounts.swap_remove(matching);
+            return Some(Person { identity, account, made_anew: false });
         }
     }
     // With several accounts and no item that names one, nobody is guessed.

@@ -110,12 +110,12 @@ impl Patch {
         }
         for (name, value) in items {
             match value {
-                Some(value) => record.items_mut().insert(name.clone(), value.clone()),
-                None => record.items_mut().shift_remove(name),
-            };
+                Some(value) => record.set(name, value),
+                None => record.remove(name),
+            }
         }
         if let Some(merged) = merged {
-            record.items_mut().insert(item::TOKEN_CACHE.to_owned(), Value::String(merged.to_json()));
+            record.set(item::TOKEN_CACHE, &Value::String(merged.to_json()));
         }
         true
     }

@@ -6,7 +6,12 @@
 use std::fmt;
 
 use async_msal::TokenCache;
-use serde_json::{Map, Value};
+use indexmap::IndexMap;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::error::Category;
+use serde_json::value::{RawValue, to_raw_value};
 
 use crate::telemetry;
 
@@ -48,12 +53,16 @@ pub(crate) mod item {
 /// Most bytes a record's text may have; a longer one is not read.
 pub(crate) const MAX_RECORD: usize = 1024 * 1024;
 
+/// Items by name, in their order, each as its JSON text: most requests look at few of them, and what nobody changed is
+/// written back byte for byte.
+type Items = IndexMap<String, Box<RawValue>>;
+
 /// The items of one session.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default)]
 pub struct SessionRecord {
     /// When it was made or its life last lengthened, unix seconds.
     created: i64,
-    items: Map<String, Value>,
+    items: Items,
     /// `created` was not the integer that aiohttp_session needs, and is mended by the next write.
     spoiled: bool,
 }
@@ -70,7 +79,7 @@ impl fmt::Debug for SessionRecord {
 }
 
 /// What was under a key.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Found {
     /// A session.
@@ -94,30 +103,65 @@ impl SessionRecord {
         self.created
     }
 
-    /// All items, the library's own among them.
+    /// Names of all items, the library's own among them.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.items.keys().map(String::as_str)
+    }
+
+    /// An item.
     #[must_use]
-    pub fn items(&self) -> &Map<String, Value> {
-        &self.items
+    pub fn item(&self, name: &str) -> Option<Value> {
+        self.read(name)
     }
 
     /// An item that is a non-empty text.
     #[must_use]
-    pub fn text(&self, name: &str) -> Option<&str> {
-        self.items.get(name)?.as_str().filter(|text| !text.is_empty())
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.read::<String>(name).filter(|text| !text.is_empty())
     }
 
     /// The token cache; an empty one where there is none. One that cannot be read counts as none and is counted.
     #[must_use]
     pub fn token_cache(&self) -> TokenCache {
         let Some(text) = self.text(item::TOKEN_CACHE) else { return TokenCache::new() };
-        TokenCache::parse(text).unwrap_or_else(|_| {
+        TokenCache::parse(&text).unwrap_or_else(|_| {
             telemetry::count(telemetry::UNREADABLE, "reason", "token_cache");
             TokenCache::new()
         })
     }
 
-    pub(crate) fn items_mut(&mut self) -> &mut Map<String, Value> {
-        &mut self.items
+    /// An item of that type; `None` where it is of another.
+    pub(crate) fn read<'a, T: Deserialize<'a>>(&'a self, name: &str) -> Option<T> {
+        serde_json::from_str(self.items.get(name)?.get()).ok()
+    }
+
+    /// Whether both say the same of an item.
+    pub(crate) fn agrees_with(&self, other: &Self, name: &str) -> bool {
+        let text = |record: &Self| record.items.get(name).map(|raw| raw.get().to_owned());
+        text(self) == text(other)
+    }
+
+    pub(crate) fn set(&mut self, name: &str, value: &Value) {
+        // A value is JSON already.
+        if let Ok(raw) = to_raw_value(value) {
+            self.items.insert(name.to_owned(), raw);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, name: &str) {
+        self.items.shift_remove(name);
+    }
+
+    /// Takes over the items of another record that the library gives no meaning to.
+    pub(crate) fn take_own_items(&mut self, other: &Self) {
+        let own = other.items.iter().filter(|(name, _)| !item::RESERVED.contains(&name.as_str()));
+        self.items.extend(own.map(|(name, raw)| (name.clone(), raw.clone())));
+    }
+
+    /// Bytes of all items but the token cache.
+    pub(crate) fn size_beside_tokens(&self) -> usize {
+        let others = self.items.iter().filter(|(name, _)| *name != item::TOKEN_CACHE);
+        others.map(|(name, raw)| name.len() + raw.get().len() + 4).sum()
     }
 
     pub(crate) fn set_created(&mut self, now: i64) {
@@ -133,11 +177,13 @@ impl SessionRecord {
     /// The record's text. `created` is always a positive integer: aiohttp_session drops the data otherwise.
     #[must_use]
     pub fn to_json(&self) -> Vec<u8> {
-        let Self { created, items, spoiled: _ } = self;
-        let mut record = Map::new();
-        record.insert("created".to_owned(), Value::from(*created));
-        record.insert("session".to_owned(), Value::Object(items.clone()));
-        Value::Object(record).to_string().into_bytes()
+        #[derive(Serialize)]
+        struct Record<'a> {
+            created: i64,
+            session: &'a Items,
+        }
+        // Texts and a number: writing these does not fail.
+        serde_json::to_vec(&Record { created: self.created, session: &self.items }).unwrap_or_default()
     }
 
     /// Reads a record's text by aiohttp_session's rules, stricter where Python would raise: what Python cannot read, or
@@ -148,12 +194,17 @@ impl SessionRecord {
         if text.len() > MAX_RECORD {
             return Found::Unreadable("too_large");
         }
-        let Ok(value) = serde_json::from_slice::<Value>(text) else { return Found::Unreadable("not_json") };
-        let Value::Object(mut record) = value else { return Found::Unreadable("not_an_object") };
-        if record.is_empty() {
+        // Checked once as a whole, which is quicker than text by text.
+        let Ok(text) = std::str::from_utf8(text) else { return Found::Unreadable("not_json") };
+        let Members { created, session, is_empty } = match serde_json::from_str(text) {
+            Ok(members) => members,
+            Err(error) if error.classify() == Category::Data => return Found::Unreadable("not_an_object"),
+            Err(_) => return Found::Unreadable("not_json"),
+        };
+        if is_empty {
             return Found::SignedOut;
         }
-        let (created, spoiled) = match record.get("created") {
+        let (created, spoiled) = match created {
             Some(Value::Number(number)) => (number.as_i64().or_else(|| whole(number.as_f64()?)), false),
             Some(Value::String(text)) => (text.trim().parse::<f64>().ok().and_then(whole), true),
             _ => (None, false),
@@ -161,10 +212,45 @@ impl SessionRecord {
         let Some(created) = created.filter(|created| *created > 0) else {
             return Found::Unreadable("created");
         };
-        match record.remove("session") {
-            Some(Value::Object(items)) => Found::Session(Self { created, items, spoiled }),
-            _ => Found::Unreadable("session"),
+        match session.and_then(|raw| serde_json::from_str(raw.get()).ok()) {
+            Some(items) => Found::Session(Self { created, items, spoiled }),
+            None => Found::Unreadable("session"),
         }
+    }
+}
+
+/// The members of a record's object. One that is there twice counts as written last, as in Python.
+#[derive(Default)]
+struct Members<'a> {
+    created: Option<Value>,
+    session: Option<&'a RawValue>,
+    is_empty: bool,
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Record;
+        impl<'de> Visitor<'de> for Record {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Members { is_empty: true, ..Members::default() };
+                while let Some(name) = map.next_key::<String>()? {
+                    members.is_empty = false;
+                    match &*name {
+                        "created" => members.created = Some(map.next_value()?),
+                        "session" => members.session = Some(map.next_value()?),
+                        _ => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(members)
+            }
+        }
+        deserializer.deserialize_map(Record)
     }
 }
 
@@ -188,13 +274,16 @@ mod tests {
     fn a_record_of_aiohttp_session_is_read_and_written_alike() {
         let record = session(r#"{"created": 1700000000, "session": {"mail": "ada@x", "n": {"a": [1]}}}"#);
         assert_eq!(record.created(), 1_700_000_000);
-        assert_eq!(record.text("mail"), Some("ada@x"));
-        assert_eq!(session(std::str::from_utf8(&record.to_json()).unwrap()), record);
+        assert_eq!(record.text("mail").as_deref(), Some("ada@x"));
+        let written = br#"{"created":1700000000,"session":{"mail":"ada@x","n":{"a": [1]}}}"#;
+        assert_eq!(record.to_json(), written);
     }
 
     #[test]
     fn an_empty_object_is_signed_out() {
-        assert_eq!(SessionRecord::parse_json(b"{}"), Found::SignedOut);
+        for text in [&b"{}"[..], b" { } "] {
+            assert!(matches!(SessionRecord::parse_json(text), Found::SignedOut));
+        }
     }
 
     #[test]
@@ -223,7 +312,7 @@ mod tests {
     #[test]
     fn a_record_of_five_megabytes_is_not_read() {
         let text = vec![b' '; 5 * 1024 * 1024];
-        assert_eq!(SessionRecord::parse_json(&text), Found::Unreadable("too_large"));
+        assert!(matches!(SessionRecord::parse_json(&text), Found::Unreadable("too_large")));
     }
 
     #[test]

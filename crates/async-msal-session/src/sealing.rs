@@ -136,14 +136,16 @@ impl KeyRing {
         serde_json::to_vec(&Sealed { kid, nonce: &nonce, ct: &ct }).map_err(|_| SealError::Failed)
     }
 
-    /// Opens the JSON form; `true` beside the text when another key than the first opened it.
+    /// Opens the JSON form; `true` beside the text when another key than the first opened it. The text is not wiped: what is
+    /// parsed from it lives on.
     pub(crate) fn open_json(
         &self,
         purpose: Purpose,
         place: &str,
         sealed: &[u8],
-    ) -> Result<(Zeroizing<Vec<u8>>, bool), SealError> {
-        let parts: Sealed<'_> = serde_json::from_slice(sealed).map_err(|_| SealError::Malformed)?;
+    ) -> Result<(Vec<u8>, bool), SealError> {
+        let sealed = std::str::from_utf8(sealed).map_err(|_| SealError::Malformed)?;
+        let parts: Sealed<'_> = serde_json::from_str(sealed).map_err(|_| SealError::Malformed)?;
         let plain = self.open(purpose, place, (parts.kid, parts.nonce, parts.ct))?;
         Ok((plain, self.keys.first().is_some_and(|first| first.kid != parts.kid)))
     }
@@ -169,7 +171,9 @@ impl KeyRing {
     ) -> Result<Zeroizing<Vec<u8>>, SealError> {
         let mut parts = sealed.split('.');
         match (parts.next(), parts.next(), parts.next(), parts.next()) {
-            (Some(kid), Some(nonce), Some(ct), None) => self.open(purpose, place, (kid, nonce, ct)),
+            (Some(kid), Some(nonce), Some(ct), None) => {
+                self.open(purpose, place, (kid, nonce, ct)).map(Zeroizing::new)
+            }
             _ => Err(SealError::Malformed),
         }
     }
@@ -202,7 +206,7 @@ impl KeyRing {
         purpose: Purpose,
         place: &str,
         (kid, nonce, ct): (&str, &str, &str),
-    ) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    ) -> Result<Vec<u8>, SealError> {
         let key = self.keys.iter().find(|key| key.kid == kid).ok_or(SealError::UnknownKey)?;
         let nonce = URL_SAFE_NO_PAD.decode(nonce).map_err(|_| SealError::Malformed)?;
         let nonce = Nonce::try_assume_unique_for_key(&nonce).map_err(|_| SealError::Malformed)?;
@@ -211,7 +215,7 @@ impl KeyRing {
             key.cipher.open_in_place(nonce, aad(purpose, place), &mut text).map_err(|_| SealError::Broken)?;
         let length = plain.len();
         text.truncate(length);
-        Ok(Zeroizing::new(text))
+        Ok(text)
     }
 }
 

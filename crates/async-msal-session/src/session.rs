@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::identity::Identity;
 use crate::msal::Msal;
 use crate::patch::Patch;
-use crate::record::{SessionRecord, item};
+use crate::record::SessionRecord;
 use crate::sealing::Purpose;
 use crate::session_id::{SessionId, SessionLayout, StoreKey};
 use crate::store::{CasOutcome, Expiry, Operation, Stored, Version};
@@ -269,9 +269,7 @@ impl Msal {
 /// Whether the items leave half of the record to the tokens, so that a renewal, whose refresh token is spent by then, can
 /// always be saved.
 pub(crate) fn leaves_room(record: &SessionRecord) -> Result<(), Error> {
-    let others = record.items().iter().filter(|(name, _)| *name != item::TOKEN_CACHE);
-    let size: usize = others.map(|(name, value)| name.len() + value.to_string().len() + 4).sum();
-    if size > record::MAX_RECORD / 2 { Err(too_large()) } else { Ok(()) }
+    if record.size_beside_tokens() > record::MAX_RECORD / 2 { Err(too_large()) } else { Ok(()) }
 }
 
 fn too_large() -> Error {

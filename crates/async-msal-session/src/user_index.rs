@@ -85,7 +85,7 @@ impl Find {
 
     fn finds(&self, loaded: &Loaded) -> bool {
         let identity = loaded.person.as_ref().map(|person| &person.identity);
-        self.matches(&loaded.key, identity, loaded.record.text(item::MAIL))
+        self.matches(&loaded.key, identity, loaded.record.text(item::MAIL).as_deref())
     }
 }
 

@@ -130,7 +130,7 @@ pub(crate) const STORE_DOWN: PageText = PageText {
     title: "Please try again in a moment",
     what: "This application cannot reach its session storage right now.",
     why: "You have not been signed out: your session is untouched and works again when the storage is back.",
-    next: "Wait a few seconds and reload.",
+    next: "Wait a few seconds and try again.",
 };
 
 pub(crate) const AUTHORITY_DOWN: PageText = PageText {
@@ -218,9 +218,9 @@ pub(crate) const SIGNED_OUT_HERE: PageText = PageText {
     status: StatusCode::ACCEPTED,
     tone: Tone::Done,
     title: "You are signed out in this browser",
-    what: "This application cannot reach its session storage right now. Other copies of this session end when the storage is back; you need not wait for it.",
-    why: "This browser has forgotten the session already. On a shared computer, close all windows of the browser too.",
-    next: "",
+    what: "This browser has forgotten the session. Other copies of this session end when the storage is back; you need not wait for it.",
+    why: "This application cannot reach its session storage right now.",
+    next: "On a shared computer, sign out of your account too, and close all windows of the browser.",
 };
 
 pub(crate) const SERVICE_DOWN: PageText = PageText {
@@ -229,7 +229,7 @@ pub(crate) const SERVICE_DOWN: PageText = PageText {
     title: "Please try again in a moment",
     what: "A service that this page needs does not answer, or asked to wait. You are still signed in.",
     why: "",
-    next: "Reload the page in a moment.",
+    next: "Wait a moment and try again.",
 };
 
 pub(crate) const BAD_ANSWER: PageText = PageText {

@@ -136,7 +136,7 @@ async fn signed_out_in_this_browser(visit: &Visit, state: Option<&str>) -> Respo
     let authority = tokio::time::timeout(AUTHORITY_TIME, shared.msal.client().sign_out_url(request)).await;
     let page = Page::new(texts::SIGNED_OUT_HERE);
     let page = match authority {
-        Ok(Ok(Some(url))) => page.with_link("Sign out of the sign-in service too", url.into()),
+        Ok(Ok(Some(url))) => page.with_link("Sign out of your account too", url.into()),
         _ => page,
     };
     page.with_link("Back to the application", shared.return_to.default_page().to_owned())

@@ -7,13 +7,15 @@ async fn pages_answer_503_and_leave_the_cookie_alone() {
     let app = App::start().await;
     let mut browser = app.signed_in(ADA).await;
     app.store.set_down(true);
-    for path in ["/", "/private", "/admin", "/user/info", "/user/photo"] {
+    for path in ["/", "/private", "/admin", "/user/info", "/user/photo", "/private?a=1&b=2"] {
         let answer = browser.get(path).await;
         assert_eq!(answer.status, 503, "{path}");
         assert!(!answer.header("retry-after").is_empty(), "{path}");
         assert!(answer.set_cookies().is_empty(), "{path}");
         assert_eq!(answer.location(), "", "{path}");
         assert!(answer.body.contains("You have not been signed out"), "{path}: {}", answer.body);
+        let again = format!("href=\"{}\">Try again", path.replace('&', "&#38;"));
+        assert!(answer.body.contains(&again), "{path}: {}", answer.body);
     }
     assert_eq!(browser.fetch("/private").await.json()["error"], "store_unavailable");
     app.store.set_down(false);

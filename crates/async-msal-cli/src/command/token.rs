@@ -58,6 +58,10 @@ async fn print(msal: &Msal, find: &Find, scopes: &Scopes, as_json: bool) -> Resu
         None if msal.for_user(find).await.map_err(failed)?.is_some() => {
             return Err(Failure::NoScopes { whom: named(find), scopes: scopes.to_string() });
         }
+        // A visitor's session has no token.
+        None if matches!(find, Find::Handle(_)) => {
+            return Err(Failure::nobody(format!("{} in which somebody is signed in", named(find))));
+        }
         None => return Err(Failure::nobody(named(find))),
     };
     let token = session.get_token(scopes).await.map_err(failed)?;

@@ -83,7 +83,7 @@ impl AsyncMsal {
     async fn forget_flow(&self, kept: &Value) {
         let Some(key) = self.store_key() else { return };
         let Ok(Some(loaded)) = self.msal().load_record(&key).await else { return };
-        if loaded.record.items().get(item::FLOW_CACHE) != Some(kept) {
+        if loaded.record.item(item::FLOW_CACHE).as_ref() != Some(kept) {
             return;
         }
         let mut patch = Patch::default();

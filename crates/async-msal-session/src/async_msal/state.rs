@@ -78,20 +78,20 @@ impl State {
     pub(super) fn item(&self, name: &str) -> Option<Value> {
         match self.patch.item(name) {
             Some(changed) => changed.cloned(),
-            None => self.record.as_ref()?.items().get(name).cloned(),
+            None => self.record.as_ref()?.item(name),
         }
     }
 
     /// An item that is a non-empty text.
     pub(super) fn text(&self, name: &str) -> Option<String> {
-        match self.item(name)? {
-            Value::String(text) if !text.is_empty() => Some(text),
-            _ => None,
+        match self.patch.item(name) {
+            Some(changed) => changed?.as_str().filter(|text| !text.is_empty()).map(str::to_owned),
+            None => self.record.as_ref()?.text(name),
         }
     }
 
     pub(super) fn names(&self) -> Vec<String> {
-        self.whole().0.items().keys().cloned().collect()
+        self.whole().0.names().map(str::to_owned).collect()
     }
 
     /// Record and person with all changes.

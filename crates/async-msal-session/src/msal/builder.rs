@@ -222,6 +222,7 @@ impl MsalBuilder {
             tracing::warn!(target: crate::telemetry::STORE,
                 "session records are plain (layout aiohttp): whoever reads the store reads the tokens");
         }
+        let memo = Memo::new(store.keeps_copies());
         let store = StoreGuard::new(store, settings.store_timeout, Arc::clone(client.clock()));
         let api = ApiClient::new(&settings, &client)?;
         let inner = Inner {
@@ -233,7 +234,7 @@ impl MsalBuilder {
             api,
             renewals: Renewals::new(),
             turns: Turns::new(),
-            memo: Memo::new(),
+            memo,
             walks: Walks::default(),
             endings: Endings::default(),
             background: Background::new(),

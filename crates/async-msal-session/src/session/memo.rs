@@ -13,12 +13,15 @@ use crate::identity::Person;
 use crate::record::SessionRecord;
 use crate::session_id::StoreKey;
 
-/// Places; a record has one, which the next record of the same place takes over when it is met twice in a row there: memory
-/// that is kept is cold when it is freed, which users who come once are not worth.
+/// A record has one place. While each read asks the store, the next record of the same place takes it over when it is met
+/// twice in a row there: memory that is kept is cold when it is freed, which users who come once are not worth.
 const PLACES: usize = 1024;
-/// A larger record is not kept: all places together take 32 MB with records as a sign-in leaves them, four times this at
-/// worst.
+/// Where the store keeps copies in this process, what is met once will come again as it is, and is kept at once.
+const PLACES_BESIDE_COPIES: usize = 8192;
+/// A larger record is not kept.
 const LARGEST: usize = 32 * 1024;
+/// Bytes of all records that are kept; their parsed forms take about as much again.
+const BYTES: usize = 32 << 20;
 /// A form nobody asked for is dropped after this, as others are asked for.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -36,8 +39,9 @@ pub(super) struct Parsed {
 /// which costs next to nothing beside opening and parsing it; so does a miss.
 pub(crate) struct Memo {
     places: Box<[Place]>,
-    /// Who was met last in each place: a hash of the record's key.
+    /// Who was met last in each place: a hash of the record's key. Empty where records are kept at once.
     met: Box<[AtomicU64]>,
+    bytes: AtomicUsize,
     hasher: RandomState,
     /// The place that is looked at next for something to drop.
     hand: AtomicUsize,
@@ -58,10 +62,16 @@ impl fmt::Debug for Memo {
 }
 
 impl Memo {
-    pub(crate) fn new() -> Self {
-        let places = (0..PLACES).map(|_| Mutex::new(None)).collect();
-        let met = (0..PLACES).map(|_| AtomicU64::new(0)).collect();
-        Self { places, met, hasher: RandomState::new(), hand: AtomicUsize::new(0) }
+    /// `beside_copies`: the store keeps copies of records in this process.
+    pub(crate) fn new(beside_copies: bool) -> Self {
+        let (places, met) = if beside_copies { (PLACES_BESIDE_COPIES, 0) } else { (PLACES, PLACES) };
+        Self {
+            places: (0..places).map(|_| Mutex::new(None)).collect(),
+            met: (0..met).map(|_| AtomicU64::new(0)).collect(),
+            bytes: AtomicUsize::new(0),
+            hasher: RandomState::new(),
+            hand: AtomicUsize::new(0),
+        }
     }
 
     /// The parsed form of these very bytes under this key.
@@ -76,29 +86,38 @@ impl Memo {
     /// Keeps what was parsed for a record that is met again.
     pub(super) fn put(&self, key: &StoreKey, parsed: &Parsed) {
         let (hash, number) = (self.hasher.hash_one(key), self.place(key));
-        let met_before = self.met[number].swap(hash, Ordering::Relaxed) == hash;
-        if met_before && parsed.value.len() <= LARGEST {
-            let kept = Kept { key: key.clone(), parsed: parsed.clone(), asked: Instant::now() };
-            let former = locked(&self.places[number]).replace(kept);
-            // When the place is free again.
-            drop(former);
+        let is_met_again = self.met.get(number).is_none_or(|met| met.swap(hash, Ordering::Relaxed) == hash);
+        let size = parsed.value.len();
+        if !is_met_again || size > LARGEST || self.bytes.load(Ordering::Relaxed) + size > BYTES {
+            return;
         }
+        self.bytes.fetch_add(size, Ordering::Relaxed);
+        let kept = Kept { key: key.clone(), parsed: parsed.clone(), asked: Instant::now() };
+        let former = locked(&self.places[number]).replace(kept);
+        self.free(former);
     }
 
     /// Forgets a session that has ended.
     pub(crate) fn forget(&self, key: &StoreKey) {
         let former = locked(&self.places[self.place(key)]).take_if(|kept| kept.key == *key);
-        drop(former);
+        self.free(former);
     }
 
     fn place(&self, key: &StoreKey) -> usize {
-        self.hasher.hash_one(key) as usize % PLACES
+        self.hasher.hash_one(key) as usize % self.places.len()
     }
 
     fn drop_idle(&self) {
         let number = self.hand.fetch_add(1, Ordering::Relaxed) % self.places.len();
         let idle = locked(&self.places[number]).take_if(|kept| kept.asked.elapsed() > IDLE);
-        drop(idle);
+        self.free(idle);
+    }
+
+    /// Outside the place's lock.
+    fn free(&self, kept: Option<Kept>) {
+        if let Some(kept) = kept {
+            self.bytes.fetch_sub(kept.parsed.value.len(), Ordering::Relaxed);
+        }
     }
 }
 
@@ -131,14 +150,14 @@ mod tests {
 
     #[test]
     fn a_record_that_is_met_once_is_not_kept() {
-        let memo = Memo::new();
+        let memo = Memo::new(false);
         memo.put(&key(1), &parsed("one"));
         assert!(memo.get(&key(1), &"one".into()).is_none());
     }
 
     #[test]
     fn only_the_same_bytes_under_the_same_key_are_known() {
-        let memo = Memo::new();
+        let memo = Memo::new(false);
         put(&memo, &key(1), &parsed("one"));
         assert!(memo.get(&key(1), &"one".into()).is_some());
         assert!(memo.get(&key(1), &"two".into()).is_none());
@@ -147,7 +166,7 @@ mod tests {
 
     #[test]
     fn an_ended_session_is_forgotten_and_no_other() {
-        let memo = Memo::new();
+        let memo = Memo::new(false);
         put(&memo, &key(1), &parsed("one"));
         memo.forget(&key(2));
         assert!(memo.get(&key(1), &"one".into()).is_some());
@@ -157,8 +176,28 @@ mod tests {
 
     #[test]
     fn a_large_record_is_not_kept() {
-        let (memo, value) = (Memo::new(), Bytes::from(vec![b'x'; LARGEST + 1]));
+        let (memo, value) = (Memo::new(false), Bytes::from(vec![b'x'; LARGEST + 1]));
         put(&memo, &key(1), &parsed(value.clone()));
         assert!(memo.get(&key(1), &value).is_none());
+    }
+
+    #[test]
+    fn beside_copies_of_the_store_a_record_is_kept_at_once() {
+        let memo = Memo::new(true);
+        memo.put(&key(1), &parsed("one"));
+        assert!(memo.get(&key(1), &"one".into()).is_some());
+    }
+
+    #[test]
+    fn all_that_is_kept_is_bounded_and_counted_back() {
+        let (memo, value) = (Memo::new(true), Bytes::from(vec![b'x'; LARGEST]));
+        let many = u32::try_from(2 * BYTES / LARGEST).unwrap();
+        for number in 0..many {
+            memo.put(&key(number), &parsed(value.clone()));
+        }
+        let kept = (0..many).filter(|number| memo.get(&key(*number), &value).is_some()).count();
+        assert!((1..=BYTES / LARGEST).contains(&kept), "{kept}");
+        (0..many).for_each(|number| memo.forget(&key(number)));
+        assert_eq!(memo.bytes.load(Ordering::Relaxed), 0);
     }
 }

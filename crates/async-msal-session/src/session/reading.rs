@@ -58,9 +58,8 @@ impl Loaded {
 
     /// The record as it was saved.
     pub(super) fn with(self, msal: &Msal, record: Arc<SessionRecord>, stored: Stored) -> Self {
-        let (cache, person) = if record.text(item::TOKEN_CACHE) == self.record.text(item::TOKEN_CACHE)
-            && record.items().get(item::IDENTITY) == self.record.items().get(item::IDENTITY)
-        {
+        let unchanged = |name| record.agrees_with(&self.record, name);
+        let (cache, person) = if unchanged(item::TOKEN_CACHE) && unchanged(item::IDENTITY) {
             (self.cache, self.person)
         } else {
             understand(msal, &record)

@@ -83,14 +83,13 @@ fn new_record(
         earlier.person.as_ref().is_some_and(|person| person.identity.is_same_person(identity))
     });
     if let Some(earlier) = same {
-        let own = earlier.record.items().iter().filter(|(name, _)| !item::RESERVED.contains(&name.as_str()));
-        record.items_mut().extend(own.map(|(name, value)| (name.clone(), value.clone())));
+        record.take_own_items(&earlier.record);
         *cache = TokenCache::merge(&TokenCache::new(), cache, &earlier.cache);
     }
     let signed_in_at = Value::from(identity.signed_in_at.to_string());
     cache.set_account_extra(&signed_in.account, SIGNED_IN_AT, signed_in_at);
     let claims = signed_in.id_token.claims();
-    let mut set = |name: &str, value: Value| record.items_mut().insert(name.to_owned(), value);
+    let mut set = |name: &str, value: Value| record.set(name, &value);
     set(item::TOKEN_CACHE, cache.to_json().into());
     set(item::IDENTITY, identity.to_value());
     set(item::MAIL, mail(claims).into());

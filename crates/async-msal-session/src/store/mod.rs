@@ -64,6 +64,11 @@ pub trait SessionStore: std::fmt::Debug + Send + Sync + 'static {
         self.load(key).await
     }
 
+    /// Whether [`load_cached`](Self::load_cached) may answer from such copies.
+    fn keeps_copies(&self) -> bool {
+        false
+    }
+
     /// Reads many records in as few round trips as the store can, in the order of `keys`.
     ///
     /// # Errors

@@ -110,9 +110,14 @@ fn counted(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// A text that somebody else chose, as a terminal may get it: control characters could move the cursor or change colours.
+/// A text that somebody else chose, as a terminal may get it: control characters could move the cursor or change colours,
+/// invisible ones turn the order of what follows or make two names look alike (Unicode TR 36).
 fn clean(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { '\u{fffd}' } else { letter }).collect()
+    let steers = |letter: char| {
+        letter.is_control()
+            || matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    text.chars().map(|letter| if steers(letter) { '\u{fffd}' } else { letter }).collect()
 }
 
 #[cfg(test)]
@@ -131,5 +136,6 @@ mod tests {
     #[test]
     fn what_others_chose_cannot_steer_the_terminal() {
         assert_eq!(clean("Ada\u{1b}[2J\r\u{9b}"), "Ada\u{fffd}[2J\u{fffd}\u{fffd}");
+        assert_eq!(clean("Ada\u{202e}neB Åsa\u{200b}"), "Ada\u{fffd}neB Åsa\u{fffd}");
     }
 }

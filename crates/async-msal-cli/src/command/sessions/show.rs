@@ -89,6 +89,7 @@ fn describe(summary: &SessionSummary, session: &AsyncMsal) -> Value {
 
 fn in_words(name: &str, value: &Value) -> String {
     match (name, value) {
+        ("expires_at", Value::Null) => "never, until a repair".to_owned(),
         (_, Value::Null) => "-".to_owned(),
         ("signed_in_at" | "last_used" | "expires_at", Value::Number(number)) => {
             at(number.as_i64().unwrap_or_default())

@@ -153,6 +153,10 @@ impl SessionStore for RedisStore {
         self.load(key).await
     }
 
+    fn keeps_copies(&self) -> bool {
+        self.cache.is_some()
+    }
+
     async fn load_many(&self, keys: &[StoreKey]) -> Result<Vec<Option<Stored>>, StoreError> {
         let keys: Vec<&str> = keys.iter().map(StoreKey::as_str).collect();
         self.read(&keys).await

@@ -55,14 +55,18 @@ pub(super) async fn open(path: PathBuf) -> Result<SqlitePool, StoreError> {
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Normal);
     let mut attempt = 1;
-    loop {
+    let first = loop {
         match bring_up(&options).await {
             Err(StoreError::Unavailable { .. }) if attempt < OPEN_ATTEMPTS => attempt += 1,
             other => break other?,
         }
         tokio::time::sleep(OPEN_PAUSE).await;
-    }
-    SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await.map_err(failed)
+    };
+    let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options).await;
+    // Not before the pool has one: the last connection to close copies the whole write-ahead log into the file, and the
+    // first call of a process that comes after a long one would wait for that.
+    drop(first.close().await);
+    pool.map_err(failed)
 }
 
 /// Makes the file readable by its owner only. SQLite gives its side files the same mode.
@@ -74,19 +78,23 @@ fn make_private(path: &Path) -> std::io::Result<()> {
     options.open(path).map(drop)
 }
 
-async fn bring_up(options: &SqliteConnectOptions) -> Result<(), StoreError> {
+async fn bring_up(options: &SqliteConnectOptions) -> Result<SqliteConnection, StoreError> {
     let mut connection = SqliteConnection::connect_with(options).await.map_err(failed)?;
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-    let found: i64 =
-        sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *transaction).await.map_err(failed)?;
-    if found > VERSION {
-        return Err(StoreError::NewerSchema { found, known: VERSION });
+    // A file that is up to date is opened without waiting for whoever writes to it.
+    if version(&mut connection).await? == VERSION {
+        return Ok(connection);
     }
-    if found == 0 {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+    if version(&mut transaction).await? == 0 {
         sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await.map_err(failed)?;
     }
     transaction.commit().await.map_err(failed)?;
-    connection.close().await.map_err(failed)
+    Ok(connection)
+}
+
+async fn version(connection: &mut SqliteConnection) -> Result<i64, StoreError> {
+    let found = sqlx::query_scalar("PRAGMA user_version").fetch_one(connection).await.map_err(failed)?;
+    if found > VERSION { Err(StoreError::NewerSchema { found, known: VERSION }) } else { Ok(found) }
 }
 
 fn failed(error: sqlx::Error) -> StoreError {

@@ -69,6 +69,34 @@ async fn a_file_of_a_later_version_is_refused_by_name() {
 }
 
 #[tokio::test]
+async fn a_file_that_somebody_writes_to_is_opened_and_read_without_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s.db");
+    let store = SqliteStore::open_lazy(&path);
+    store.create(&key(), Bytes::from_static(b"x"), Duration::from_secs(9)).await.unwrap();
+    let mut writer = store.pool().await.unwrap().begin_with("BEGIN IMMEDIATE").await.unwrap();
+    let opened = SqliteStore::open_lazy(&path);
+    assert!(opened.load(&key()).await.unwrap().is_some());
+    sqlx::query("DELETE FROM mark").execute(&mut *writer).await.unwrap();
+}
+
+/// As after a process that was killed: its log is still there.
+#[tokio::test]
+async fn opening_does_not_empty_the_write_ahead_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let [path, log, left] = ["s.db", "s.db-wal", "left"].map(|name| folder.path().join(name));
+    let store = SqliteStore::open_lazy(&path);
+    store.create(&key(), Bytes::from(vec![0; 1_000_000]), Duration::from_secs(900)).await.unwrap();
+    std::fs::create_dir(&left).unwrap();
+    for file in [&path, &log] {
+        std::fs::copy(file, left.join(file.file_name().unwrap())).unwrap();
+    }
+    let opened = SqliteStore::open_lazy(left.join("s.db"));
+    assert_eq!(opened.load(&key()).await.unwrap().unwrap().value.len(), 1_000_000);
+    assert!(std::fs::metadata(left.join("s.db-wal")).unwrap().len() > 1_000_000);
+}
+
+#[tokio::test]
 async fn a_folder_that_appears_later_repairs_the_store_without_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let later = folder.path().join("later");
