@@ -13,8 +13,8 @@ use crate::identity::Person;
 use crate::record::SessionRecord;
 use crate::session_id::StoreKey;
 
-/// A record has one place. While each read asks the store, the next record of the same place takes it over when it is met
-/// twice in a row there: memory that is kept is cold when it is freed, which users who come once are not worth.
+/// While each read asks the store, a record takes over a place when it is met twice in a row there: memory that is kept is
+/// cold when it is freed, which users who come once are not worth.
 const PLACES: usize = 1024;
 /// Where the store keeps copies in this process, what is met once will come again as it is, and is kept at once.
 const PLACES_BESIDE_COPIES: usize = 8192;
@@ -77,20 +77,29 @@ impl Memo {
     /// The parsed form of these very bytes under this key.
     pub(super) fn get(&self, key: &StoreKey, value: &Bytes) -> Option<Parsed> {
         self.drop_idle();
-        let mut place = locked(&self.places[self.place(key)]);
-        let kept = place.as_mut().filter(|kept| kept.key == *key && kept.parsed.value == *value)?;
-        kept.asked = Instant::now();
-        Some(kept.parsed.clone())
+        self.places(key).into_iter().find_map(|number| {
+            let mut place = locked(&self.places[number]);
+            let kept = place.as_mut().filter(|kept| kept.key == *key && kept.parsed.value == *value)?;
+            kept.asked = Instant::now();
+            Some(kept.parsed.clone())
+        })
     }
 
     /// Keeps what was parsed for a record that is met again.
     pub(super) fn put(&self, key: &StoreKey, parsed: &Parsed) {
-        let (hash, number) = (self.hasher.hash_one(key), self.place(key));
-        let is_met_again = self.met.get(number).is_none_or(|met| met.swap(hash, Ordering::Relaxed) == hash);
+        let places = self.places(key);
+        let is_met_again = self.met.get(places[0]).is_none_or(|met| {
+            let hash = self.hasher.hash_one(key);
+            met.swap(hash, Ordering::Relaxed) == hash
+        });
         let size = parsed.value.len();
         if !is_met_again || size > LARGEST || self.bytes.load(Ordering::Relaxed) + size > BYTES {
             return;
         }
+        self.forget(key);
+        // The place that is free, else the one nobody asked for longer.
+        let asked = |number: &usize| locked(&self.places[*number]).as_ref().map(|kept| kept.asked);
+        let number = if asked(&places[0]) <= asked(&places[1]) { places[0] } else { places[1] };
         self.bytes.fetch_add(size, Ordering::Relaxed);
         let kept = Kept { key: key.clone(), parsed: parsed.clone(), asked: Instant::now() };
         let former = locked(&self.places[number]).replace(kept);
@@ -99,12 +108,16 @@ impl Memo {
 
     /// Forgets a session that has ended.
     pub(crate) fn forget(&self, key: &StoreKey) {
-        let former = locked(&self.places[self.place(key)]).take_if(|kept| kept.key == *key);
-        self.free(former);
+        for number in self.places(key) {
+            let former = locked(&self.places[number]).take_if(|kept| kept.key == *key);
+            self.free(former);
+        }
     }
 
-    fn place(&self, key: &StoreKey) -> usize {
-        self.hasher.hash_one(key) as usize % self.places.len()
+    /// Two, so that two records seldom take turns in one.
+    fn places(&self, key: &StoreKey) -> [usize; 2] {
+        let (hash, count) = (self.hasher.hash_one(key) as usize, self.places.len());
+        [hash % count, hash / count % count]
     }
 
     fn drop_idle(&self) {
