@@ -152,7 +152,8 @@ impl Msal {
                 return Err(async_msal::Error::from(IdTokenError::Replayed).into());
             }
             Ok(_) => {}
-            // A store without room for a mark can still delete.
+            // A store without room for a mark can still delete. One that is in other trouble is asked again with the token.
+            Err(error) if !error.reads_go_on() => return Err(error.into()),
             Err(error) => tracing::warn!(target: telemetry::TARGET, %error, "a logout token goes unmarked"),
         }
         let ended = match (&token.sid, &token.sub) {

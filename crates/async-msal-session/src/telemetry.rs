@@ -26,7 +26,8 @@ pub const RENEWALS: &str = "async_msal_renewals_total";
 pub const TOKEN_HITS: &str = "async_msal_token_hits_total";
 /// Histogram, seconds: time waited for another node's lease.
 pub const LEASE_WAIT: &str = "async_msal_lease_wait_seconds";
-/// Counter: renewed tokens whose saving failed. Label `outcome`: `retrying`, `saved_later`, `given_up`.
+/// Counter: renewed tokens whose saving failed. Label `outcome`: `retrying`, `saved_later`, `session_ended`,
+/// `given_up`.
 pub const SAVE_FAILURES: &str = "async_msal_save_failures_total";
 /// Counter: compare-and-set conflicts that were merged.
 pub const CONFLICTS: &str = "async_msal_record_conflicts_total";

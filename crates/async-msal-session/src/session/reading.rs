@@ -124,9 +124,7 @@ impl Msal {
     /// Reads a record for a request's first look, where a copy that the store keeps in this process is good enough.
     pub(crate) async fn load_record_cached(&self, key: &StoreKey) -> Result<Option<Loaded>, Error> {
         self.background().ensure_sweep(self.store());
-        let Some(stored) = self.store().run(Operation::Load, |store| store.load_cached(key)).await? else {
-            return Ok(None);
-        };
+        let Some(stored) = self.store().look(key).await? else { return Ok(None) };
         let parsed = match self.memo().get(key, &stored.value) {
             Some(parsed) => Some(parsed),
             None => {

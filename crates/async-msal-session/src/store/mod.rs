@@ -5,6 +5,7 @@
 //! proved for every store by one suite, [`contract`].
 
 pub mod contract;
+mod episodes;
 mod guard;
 mod memory;
 #[cfg(feature = "postgres")]
@@ -15,6 +16,7 @@ mod redis;
 mod sql;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod together;
 mod types;
 
 use std::time::Duration;

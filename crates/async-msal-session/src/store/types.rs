@@ -307,6 +307,17 @@ impl StoreError {
         !matches!(self, Self::NewerSchema { .. } | Self::Denied { .. })
     }
 
+    /// The error as another caller of the same call gets it, without its cause.
+    pub(crate) fn repeated(&self) -> Self {
+        match self {
+            &Self::Timeout { operation, limit } => Self::Timeout { operation, limit },
+            Self::Unavailable { what, .. } => Self::Unavailable { what: what.clone(), source: None },
+            Self::ReadOnly { what } => Self::ReadOnly { what: what.clone() },
+            Self::Denied { what } => Self::Denied { what: what.clone() },
+            &Self::NewerSchema { found, known } => Self::NewerSchema { found, known },
+        }
+    }
+
     /// Whether only writes are refused: what is stored can be read.
     #[must_use]
     pub fn reads_go_on(&self) -> bool {

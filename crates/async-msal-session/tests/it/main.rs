@@ -21,6 +21,7 @@ mod renewal;
 mod secrets;
 mod sign_in;
 mod sign_out;
+mod store_told;
 mod support;
 mod unindexed;
 mod unverifiable_renewal;

@@ -70,20 +70,28 @@ async fn a_hot_record_costs_no_round_trip_and_load_always_asks() {
 async fn a_deletion_by_another_node_is_seen_within_fifty_milliseconds() {
     let server = RedisServer::start();
     let (here, there) = (cached(&server.url()), open(&server.url()));
-    let mut times = Vec::new();
-    for _ in 0..9 {
-        let key = record(&there).await;
-        copied(&here, &key).await;
-        assert!(there.delete(&key).await.unwrap());
-        let deleted = Instant::now();
-        while look(&here, &key).await.is_some() {
-            assert!(deleted.elapsed() < Duration::from_secs(5), "it is still served");
-            tokio::task::yield_now().await;
+    // All of twenty in a row. A machine with other work may hold up a test for longer than that, so it gets five chances; a
+    // copy that is served until something else voids it is too old in each.
+    let mut rounds = Vec::new();
+    while rounds.len() < 5 {
+        let mut slowest = Duration::ZERO;
+        for _ in 0..20 {
+            let key = record(&there).await;
+            copied(&here, &key).await;
+            assert!(there.delete(&key).await.unwrap());
+            let deleted = Instant::now();
+            while look(&here, &key).await.is_some() {
+                assert!(deleted.elapsed() < Duration::from_secs(5), "it is still served");
+                tokio::task::yield_now().await;
+            }
+            slowest = slowest.max(deleted.elapsed());
         }
-        times.push(deleted.elapsed());
+        if slowest < Duration::from_millis(50) {
+            return;
+        }
+        rounds.push(slowest);
     }
-    times.sort_unstable();
-    assert!(times[4] < Duration::from_millis(50), "{times:?}");
+    panic!("{rounds:?}");
 }
 
 #[tokio::test]

@@ -14,6 +14,8 @@ use crate::redis::{HOUR, new_key, open, recovers_within};
 /// STORE_TIMEOUT's default, and what a loaded machine may add to it.
 const LIMIT: Duration = Duration::from_millis(500);
 const A_LITTLE: Duration = Duration::from_millis(250);
+/// The Cluster's own time limit for a node of it.
+const CLUSTER_NOTICES: Duration = Duration::from_secs(2);
 /// The next request after the server is back works within a second (and not only some later one).
 const BACK: Duration = Duration::from_secs(1);
 
@@ -83,8 +85,8 @@ async fn a_restart_between_two_calls_is_not_noticed() {
     let store = open(&server.url());
     record(&store).await;
     server.restart();
-    // The connection's end has been told to its task by now, or is told before the next answer.
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    // A read is asked again on a new connection, should it be the one that meets the old connection's end.
+    assert!(timed(store.load(&new_key())).await.unwrap().is_none());
     timed(store.create(&new_key(), "x".into(), HOUR)).await.unwrap();
 }
 
@@ -147,8 +149,12 @@ async fn a_read_only_replica_is_read_and_refuses_writes_by_name() {
     let primary = open(&servers.server_mut(0).url());
     let replica = open(&servers.server_mut(1).url());
     let key = record(&primary).await;
-    assert_eq!(servers.server_mut(0).cli(&["WAIT", "1", "2000"]), "1");
-    assert!(replica.load(&key).await.unwrap().is_some());
+    // WAIT would wait for what its own connection wrote.
+    let end = Instant::now() + Duration::from_secs(20);
+    while replica.load(&key).await.unwrap().is_none() {
+        assert!(Instant::now() < end, "it was not copied");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let refused = timed(replica.create(&new_key(), "x".into(), HOUR)).await.unwrap_err();
     assert!(refused.reads_go_on() && refused.code() == "store_read_only", "{refused}");
     assert!(replica.load(&key).await.unwrap().is_some());
@@ -302,9 +308,25 @@ async fn a_master_of_a_cluster_that_does_not_answer_costs_no_call_more_than_the_
     for _ in 0..30 {
         keys.push(record(&store).await);
     }
+    let of_master =
+        |number: usize, key: &StoreKey| cluster.nodes()[number].cli(&["EXISTS", key.as_str()]) == "1";
+    let (theirs, others): (Vec<&StoreKey>, Vec<&StoreKey>) = keys.iter().partition(|key| of_master(1, key));
+    assert!(!theirs.is_empty() && !others.is_empty());
     cluster.nodes()[1].pause();
-    for key in &keys {
-        let _answer_or_error = timed(store.load(key)).await;
+    let paused = Instant::now();
+    // One of theirs first, which times out, and costs the other masters' nothing.
+    let answer = timed(store.load(theirs[0])).await;
+    assert!(matches!(answer, Err(StoreError::Unavailable { .. })), "{answer:?}");
+    for key in &others {
+        match timed(store.load(key)).await {
+            Ok(answer) => assert!(answer.is_some()),
+            // When the others have noticed, the Cluster serves nothing at all (cluster-require-full-coverage).
+            Err(error) => assert!(paused.elapsed() > CLUSTER_NOTICES, "{error:?}"),
+        }
+    }
+    for key in &theirs {
+        let answer = timed(store.load(key)).await;
+        assert!(matches!(answer, Err(StoreError::Unavailable { .. })), "{answer:?}");
     }
     cluster.nodes()[1].resume();
     cluster.wait_until_ok();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_msal_emulator::LogoutTokenRequest;
 use async_msal_session::{Error, SessionId};
 
 use crate::support::{ADA, World, user_scopes};
@@ -57,4 +58,32 @@ async fn a_front_channel_sign_out_ends_the_sessions_of_its_sid_and_no_other() {
     assert_eq!(world.msal.sign_out_by_sid(&sid, None).await.unwrap(), 1);
     assert!(world.msal.load_session(&one).await.unwrap().is_none());
     assert!(world.msal.load_session(&other).await.unwrap().is_some());
+}
+
+fn logout_token(world: &World) -> String {
+    world.emulator.admin().logout_token(&LogoutTokenRequest::of_person(ADA)).unwrap()
+}
+
+#[tokio::test]
+async fn a_logout_token_that_cannot_be_marked_for_trouble_ends_nothing_and_may_come_again() {
+    let world = World::new().await;
+    let id = world.sign_in(ADA).await;
+    let token = logout_token(&world);
+    world.store.fail("put_once", 1);
+    let refused = world.msal.sign_out_by_logout_token(&token).await;
+    assert!(matches!(refused, Err(Error::Store(_))), "{refused:?}");
+    assert!(world.msal.load_session(&id).await.unwrap().is_some());
+    assert_eq!(world.msal.sign_out_by_logout_token(&token).await.unwrap(), 1);
+    let again = world.msal.sign_out_by_logout_token(&token).await.unwrap_err();
+    assert_eq!(again.code(), "id_token", "it works once");
+}
+
+#[tokio::test]
+async fn a_logout_token_ends_sessions_in_a_store_without_room_for_its_mark() {
+    let world = World::new().await;
+    let id = world.sign_in(ADA).await;
+    world.store.refuse("put_once");
+    world.store.refuse("replace_once");
+    assert_eq!(world.msal.sign_out_by_logout_token(&logout_token(&world)).await.unwrap(), 1);
+    assert!(world.msal.load_session(&id).await.unwrap().is_none());
 }

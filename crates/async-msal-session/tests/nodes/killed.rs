@@ -109,45 +109,57 @@ async fn answer_lost(backend: Backend, policy: Policy, outcome: Outcome) {
     assert!(fleet.refreshes() <= 2, "{} refreshes: one retry at most", fleet.refreshes());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_before_the_save_recovers_as_entra_id_rotates() {
-    killed_before_the_save(Backend::redis(), Policy::default(), Outcome::Recovers).await;
+/// All of it where nodes and store are apart: on a server of each kind.
+macro_rules! on {
+    ($store:ident, $backend:expr) => {
+        mod $store {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn killed_before_the_save_recovers_as_entra_id_rotates() {
+                killed_before_the_save($backend, Policy::default(), Outcome::Recovers).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn killed_before_the_save_recovers_within_a_grace() {
+                killed_before_the_save($backend, with_grace(), Outcome::Recovers).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn killed_before_the_save_with_single_use_asks_for_one_sign_in() {
+                killed_before_the_save($backend, strict(), Outcome::SignInAgain).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn killed_before_the_request_costs_no_more_than_the_lease() {
+                killed_before_the_request($backend).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn a_node_paused_beyond_its_lease_overwrites_nothing_newer() {
+                paused_beyond_the_lease($backend).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn a_lost_answer_recovers_as_entra_id_rotates() {
+                answer_lost($backend, Policy::default(), Outcome::Recovers).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn a_lost_answer_recovers_within_a_grace() {
+                answer_lost($backend, with_grace(), Outcome::Recovers).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn a_lost_answer_with_single_use_asks_for_one_sign_in() {
+                answer_lost($backend, strict(), Outcome::SignInAgain).await;
+            }
+        }
+    };
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_before_the_save_recovers_within_a_grace() {
-    killed_before_the_save(Backend::redis(), with_grace(), Outcome::Recovers).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_before_the_save_with_single_use_asks_for_one_sign_in() {
-    killed_before_the_save(Backend::redis(), strict(), Outcome::SignInAgain).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn killed_before_the_request_costs_no_more_than_the_lease() {
-    killed_before_the_request(Backend::redis()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_paused_beyond_its_lease_overwrites_nothing_newer() {
-    paused_beyond_the_lease(Backend::redis()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_recovers_as_entra_id_rotates() {
-    answer_lost(Backend::redis(), Policy::default(), Outcome::Recovers).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_recovers_within_a_grace() {
-    answer_lost(Backend::redis(), with_grace(), Outcome::Recovers).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_lost_answer_with_single_use_asks_for_one_sign_in() {
-    answer_lost(Backend::redis(), strict(), Outcome::SignInAgain).await;
-}
+on!(redis, Backend::redis());
+on!(postgres, Backend::postgres());
 
 /// Leases differ from store to store: these two for each of the others.
 macro_rules! leases_on {
@@ -170,4 +182,3 @@ macro_rules! leases_on {
 
 leases_on!(sqlite, Backend::sqlite());
 leases_on!(cluster, Backend::cluster());
-leases_on!(postgres, Backend::postgres());

@@ -30,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) graph: String,
     /// `sqlite:` and a path, or the address of a server.
     pub(crate) store: String,
+    /// STORE_TIMEOUT.
+    pub(crate) store_timeout: Duration,
 }
 
 impl Plan {
@@ -37,8 +39,7 @@ impl Plan {
         if let Some(path) = self.store.strip_prefix("sqlite:") {
             return Arc::new(SqliteStore::open_lazy(Path::new(path)));
         }
-        // A busy machine is no finding of these tests.
-        let limit = Duration::from_secs(50);
+        let limit = self.store_timeout;
         if self.store.starts_with("postgres") {
             return Arc::new(PostgresStore::open_lazy(&self.store, limit).unwrap());
         }
@@ -58,8 +59,7 @@ impl Plan {
             .public_url(PUBLIC_URL)
             .keys_from_secrets([secret])
             .graph_url(&self.graph)
-            // Longer than any hold of these tests: a held call is not given up.
-            .store_timeout(Duration::from_secs(60))
+            .store_timeout(self.store_timeout)
             .build()
             .unwrap()
     }
@@ -167,6 +167,10 @@ async fn serve(plan: &Plan) {
             }
         }
     });
+    // As a load balancer asks for health before it sends anybody.
+    while msal.ping_store().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     report(None, &Report::Ready);
     let mut gate: Option<Arc<Notify>> = None;
     let mut caller: Option<JoinHandle<Asked>> = None;

@@ -17,6 +17,8 @@ use crate::json;
 
 /// The member of `events` that makes a token a logout token (section 2.4).
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+/// The header's `typ`, where there is one, in lower case and without `application/` (RFC 7515 4.1.9).
+const TYPES: [&str; 2] = ["logout+jwt", "jwt"];
 /// Longer names of a session, a user or a token are none.
 const LONGEST: usize = 255;
 
@@ -52,9 +54,10 @@ pub(crate) fn verify(
     candidates: &[&SigningKey],
     expected: &Expected<'_>,
 ) -> Result<LogoutToken, IdTokenError> {
-    // RFC 8725 3.11: whatever names itself another kind of token is one.
+    // RFC 8725 3.11: whatever names itself another kind of token is one. Section 2.4 recommends `logout+jwt`; deployed
+    // providers leave it out or write `JWT`, and what those sign is told from an id token by `events` and the missing `nonce`.
     let typ = jws.typ.as_deref().map(str::to_ascii_lowercase);
-    if typ.is_some_and(|typ| typ != "logout+jwt" && typ != "application/logout+jwt") {
+    if typ.is_some_and(|typ| !TYPES.contains(&typ.strip_prefix("application/").unwrap_or(&typ))) {
         return Err(IdTokenError::Type);
     }
     // Steps 2 and 3 first, so that nothing unsigned is looked at.

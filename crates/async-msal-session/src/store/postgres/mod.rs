@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use sqlx::ConnectOptions;
+use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgRow, Postgres};
 use url::Url;
 
@@ -104,7 +105,7 @@ impl PostgresStore {
             })?
             .application_name("async-msal");
         let shared = Shared {
-            pool: Mutex::new((pool(&options, limit), Instant::now())),
+            pool: Mutex::new((pool(&options), Instant::now())),
             ready: AtomicBool::new(false),
             opening: Arc::default(),
         };
@@ -152,7 +153,7 @@ impl PostgresStore {
             Some(sqlx::Error::PoolTimedOut) => {
                 let mut pool = self.shared.pool.lock().unwrap_or_else(PoisonError::into_inner);
                 if pool.1.elapsed() > POOL_LIFE {
-                    *pool = (self::pool(&self.options, self.limit), Instant::now());
+                    *pool = (self::pool(&self.options), Instant::now());
                 }
             }
             // undefined_table, invalid_schema_name: another server answers, or somebody dropped them.
@@ -165,6 +166,21 @@ impl PostgresStore {
         }
     }
 
+    /// A connection, within the part of the limit that leaves room for hearing the reason. One that has to be made is made in
+    /// a task of its own: a server that takes longer than one caller waits is reached by the next.
+    async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {
+        let pool = self.pool().await?;
+        let acquiring = async move {
+            if pool.num_idle() > 0 || pool.size() >= CONNECTIONS {
+                return pool.acquire().await;
+            }
+            let making = tokio::spawn(async move { pool.acquire().await });
+            making.await.unwrap_or(Err(sqlx::Error::WorkerCrashed))
+        };
+        let acquired = tokio::time::timeout(self.limit * 3 / 4, acquiring).await;
+        acquired.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(|error| self.failed(error))
+    }
+
     fn failed(&self, error: sqlx::Error) -> StoreError {
         let error = failed::<Self>(error);
         self.note(&error);
@@ -172,11 +188,11 @@ impl PostgresStore {
     }
 }
 
-fn pool(options: &PgConnectOptions, limit: Duration) -> PgPool {
+fn pool(options: &PgConnectOptions) -> PgPool {
+    // Callers wait less; this is what making a connection may take.
     PgPoolOptions::new()
         .max_connections(CONNECTIONS)
-        // Below the caller's own limit, so that the reason is still heard.
-        .acquire_timeout(limit * 3 / 4)
+        .acquire_timeout(OPENING)
         .connect_lazy_with(options.clone())
 }
 
@@ -217,15 +233,15 @@ impl Database for PostgresStore {
     }
 
     async fn fetch(&self, statement: &'static str, values: &[Value<'_>]) -> Result<Vec<PgRow>, StoreError> {
-        let pool = self.pool().await?;
+        let mut connection = self.connection().await?;
         let query = bound::<Postgres>(statement, None, values);
-        query.fetch_all(&pool).await.map_err(|error| self.failed(error))
+        query.fetch_all(&mut *connection).await.map_err(|error| self.failed(error))
     }
 
     async fn execute(&self, statement: &'static str, values: &[Value<'_>]) -> Result<u64, StoreError> {
-        let pool = self.pool().await?;
+        let mut connection = self.connection().await?;
         let query = bound::<Postgres>(statement, None, values);
-        Ok(query.execute(&pool).await.map_err(|error| self.failed(error))?.rows_affected())
+        Ok(query.execute(&mut *connection).await.map_err(|error| self.failed(error))?.rows_affected())
     }
 }
 

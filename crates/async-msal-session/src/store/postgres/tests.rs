@@ -176,6 +176,35 @@ async fn connections_to_a_machine_that_vanished_do_not_hold_up_new_ones() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_slow_to_connect_is_reached_by_a_later_call() {
+    let server = PostgresServer::start();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let far = server.port();
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                // Longer than any caller waits.
+                tokio::time::sleep(SHORT * 2).await;
+                let mut far = TcpStream::connect(("127.0.0.1", far)).await.unwrap();
+                let _ended = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+    let address = server.url().replace(&server.port().to_string(), &port.to_string());
+    let store = PostgresStore::open_lazy(&address, SHORT).unwrap();
+    let first = tokio::time::timeout(SHORT, store.ping()).await;
+    assert!(!matches!(first, Ok(Ok(()))), "{first:?}");
+    recovered(&store).await;
+    // And so is the next connection, when those that were made are taken.
+    let mut taken = Vec::new();
+    while store.current_pool().num_idle() > 0 && taken.len() < 5 {
+        taken.push(store.connection().await.unwrap());
+    }
+    recovered(&store).await;
+}
+
+#[tokio::test]
 async fn no_more_connections_are_held_than_the_pool_may() {
     let server = PostgresServer::start();
     let store = open(&server, AMPLE);

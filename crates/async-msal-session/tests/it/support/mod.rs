@@ -1,6 +1,7 @@
 //! The bench: an emulator, a clock of our own, a store that fails on command, and an [`Msal`] between them.
 
 mod faulty_store;
+pub(crate) mod telemetry;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -102,15 +102,50 @@ fn a_nonce_is_forbidden() {
     assert_eq!(with("nonce", Value::Null), Err(IdTokenError::Malformed("nonce")));
 }
 
-#[test]
-fn the_type_is_its_own_or_absent() {
-    for typ in ["logout+jwt", "LOGOUT+JWT", "application/logout+jwt"] {
-        assert!(check(&sign(&json!({"alg": "RS256", "kid": "rsa", "typ": typ}), &claims())).is_ok(), "{typ}");
+fn typed(typ: Option<&str>, claims: &Value) -> Result<LogoutToken, IdTokenError> {
+    let mut header = json!({"alg": "RS256", "kid": "rsa"});
+    if let Some(typ) = typ {
+        header["typ"] = json!(typ);
     }
-    assert!(check(&sign(&json!({"alg": "RS256", "kid": "rsa"}), &claims())).is_ok());
-    for typ in ["JWT", "at+jwt", ""] {
-        let token = sign(&json!({"alg": "RS256", "kid": "rsa", "typ": typ}), &claims());
-        assert_eq!(check(&token), Err(IdTokenError::Type), "{typ}");
+    check(&sign(&header, claims))
+}
+
+/// None, the general one, and the one section 2.4 recommends, as RFC 7515 4.1.9 lets them be written.
+const TYPED: [Option<&str>; 7] = [
+    None,
+    Some("JWT"),
+    Some("jwt"),
+    Some("application/jwt"),
+    Some("logout+jwt"),
+    Some("LOGOUT+JWT"),
+    Some("application/logout+jwt"),
+];
+
+#[test]
+fn the_type_is_its_own_or_the_general_one_or_absent() {
+    for typ in TYPED {
+        assert!(typed(typ, &claims()).is_ok(), "{typ:?}");
+    }
+}
+
+#[test]
+fn any_other_type_is_refused() {
+    for typ in
+        ["at+jwt", "application/at+jwt", "id_token+jwt", "secevent+jwt", "JOSE", "application/", "", " JWT"]
+    {
+        assert_eq!(typed(Some(typ), &claims()), Err(IdTokenError::Type), "{typ:?}");
+    }
+}
+
+#[test]
+fn under_each_type_the_event_is_required_and_a_nonce_forbidden() {
+    for typ in TYPED {
+        let mut no_event = claims();
+        no_event.as_object_mut().unwrap().remove("events");
+        assert_eq!(typed(typ, &no_event), Err(IdTokenError::Missing("events")), "{typ:?}");
+        let mut nonce = claims();
+        nonce["nonce"] = json!("n");
+        assert_eq!(typed(typ, &nonce), Err(IdTokenError::Malformed("nonce")), "{typ:?}");
     }
 }
 
