@@ -115,7 +115,9 @@ impl Rejection {
                 let back = shared.return_to.resolve_request(&page.path_and_query);
                 headers::see_other(&shared.site.login_returning_to(&back))
             }
-            (Self::InteractionRequired(interaction), ClientKind::Page) => Ask::redirect(interaction, visit),
+            (Self::InteractionRequired(interaction), ClientKind::Page) => {
+                Ask::redirect(interaction, visit).await
+            }
             _ if page.reads_html => self.page(visit),
             _ => self.json(visit),
         }

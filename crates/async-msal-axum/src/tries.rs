@@ -20,6 +20,10 @@ use crate::cookies::{CookieKind, RequestCookies};
 const LIMIT: usize = 3;
 /// Seconds.
 const WINDOW: i64 = 60;
+/// Seconds in which a user is asked for the same only once.
+const ASKED_WINDOW: i64 = 600;
+/// So many different things asked for are remembered.
+const MOST_ASKED: usize = 8;
 
 /// The recent sign-ins of one browser.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -32,7 +36,7 @@ pub(crate) struct Tries {
     succeeded: Vec<i64>,
     /// What was asked of the user beyond the ordinary sign-in, and when.
     #[serde(rename = "i", default)]
-    interaction: Option<(u64, i64)>,
+    asked: Vec<(u64, i64)>,
 }
 
 impl Tries {
@@ -51,14 +55,19 @@ impl Tries {
         recent(&self.failed) >= LIMIT || (!has_session_cookie && recent(&self.succeeded) >= LIMIT)
     }
 
-    /// Notes that the user was sent away for `what`; false where that was just done, without success.
+    /// Notes that the user was sent away for `what`; false where that was done lately, without success.
     pub(crate) fn may_ask_for(&mut self, what: &str, now: i64) -> bool {
         let mut hasher = DefaultHasher::new();
         what.hash(&mut hasher);
         let hash = hasher.finish();
-        let again = self.interaction.is_some_and(|(last, at)| last == hash && now - at < 2 * WINDOW);
-        self.interaction = Some((hash, now));
-        !again
+        self.asked.retain(|(_, at)| now - at < ASKED_WINDOW);
+        if self.asked.iter().any(|(asked, _)| *asked == hash) {
+            return false;
+        }
+        let surplus = (self.asked.len() + 1).saturating_sub(MOST_ASKED);
+        self.asked.drain(..surplus);
+        self.asked.push((hash, now));
+        true
     }
 }
 
@@ -95,7 +104,7 @@ impl TriesCookie {
     pub(crate) fn write(&self, msal: &Msal, tries: &Tries) -> Option<HeaderValue> {
         let bytes = serde_json::to_vec(tries).ok()?;
         let sealed = msal.seal(Purpose::Cookie, &self.name, &bytes).ok()?;
-        Some(self.kind.set(&self.name, &sealed, Duration::from_secs(2 * WINDOW.unsigned_abs())))
+        Some(self.kind.set(&self.name, &sealed, Duration::from_secs(ASKED_WINDOW.unsigned_abs())))
     }
 
     pub(crate) fn remove(&self) -> HeaderValue {
@@ -130,12 +139,22 @@ mod tests {
     }
 
     #[test]
-    fn the_same_permission_is_not_asked_for_twice_in_a_row() {
+    fn the_same_permission_is_asked_for_once_in_ten_minutes() {
         let mut tries = Tries::default();
         assert!(tries.may_ask_for("Mail.Read", 0));
         assert!(!tries.may_ask_for("Mail.Read", 30));
         assert!(tries.may_ask_for("Files.Read", 31));
-        assert!(tries.may_ask_for("Mail.Read", 300));
+        assert!(!tries.may_ask_for("Mail.Read", 599));
+        assert!(tries.may_ask_for("Mail.Read", 600));
+    }
+
+    #[test]
+    fn what_was_asked_for_is_bounded() {
+        let mut tries = Tries::default();
+        for number in 0..100 {
+            tries.may_ask_for(&number.to_string(), 0);
+        }
+        assert_eq!(tries.asked.len(), MOST_ASKED);
     }
 
     #[test]

@@ -158,6 +158,15 @@ impl SessionRecord {
         self.items.extend(own.map(|(name, raw)| (name.clone(), raw.clone())));
     }
 
+    /// Takes over what Graph said of the same person.
+    pub(crate) fn take_profile(&mut self, other: &Self) {
+        for name in [item::MAIL, item::NAME, item::MANAGER_MAIL, item::MANAGER_NAME, item::PROFILE_DUE] {
+            if let Some(raw) = other.items.get(name) {
+                self.items.insert(name.to_owned(), raw.clone());
+            }
+        }
+    }
+
     /// Bytes of all items but the token cache.
     pub(crate) fn size_beside_tokens(&self) -> usize {
         let others = self.items.iter().filter(|(name, _)| *name != item::TOKEN_CACHE);

@@ -48,10 +48,13 @@ impl Ask {
     }
 
     /// Sends the browser to agree, once: where it comes back without what was asked, it gets a page.
-    pub(crate) fn redirect(interaction: &Interaction, visit: &Visit) -> Response {
+    pub(crate) async fn redirect(interaction: &Interaction, visit: &Visit) -> Response {
         let shared = visit.shared();
         let address = Self::address(interaction, visit);
-        let what = format!("{:?} {:?}", interaction.scopes, interaction.claims);
+        // Another person may be asked for the same. The claims do not count: an API may demand others each time.
+        let identity = visit.session().await.ok().and_then(|session| session.identity());
+        let person = identity.map(|person| (person.iss, person.tid, person.oid, person.sub));
+        let what = format!("{:?} {} {person:?}", interaction.scopes, interaction.claims.is_some());
         let Ok(cookies) = visit.cookies() else { return headers::see_other(&shared.site.route("login")) };
         let mut tries = shared.tries_cookie.read(&shared.msal, cookies);
         let mut response = if tries.may_ask_for(&what, shared.now()) {

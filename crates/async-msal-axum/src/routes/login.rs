@@ -47,7 +47,7 @@ async fn start(visit: &Visit, return_to: String, query: &str) -> Result<Response
         headers::retry_after(response.headers_mut(), std::time::Duration::from_secs(60));
         return Ok(response);
     }
-    let Some(mut request) = parse_query(visit, query) else {
+    let Some(mut request) = parse_query(visit, query).await? else {
         return Ok(Page::new(texts::BAD_REQUEST)
             .with_link("Sign in", shared.site.route("login"))
             .respond(&shared.site));
@@ -77,7 +77,7 @@ fn redirect(visit: &Visit, started: &StartedSignIn) -> Result<Response, Rejectio
 
 /// The few parameters a link may set, each checked; every other name is ignored, so nothing of the browser's reaches
 /// the authorization request by accident. `None` for a known name with an impossible value or given twice.
-fn parse_query(visit: &Visit, query: &str) -> Option<SignInRequest> {
+async fn parse_query(visit: &Visit, query: &str) -> Result<Option<SignInRequest>, Rejection> {
     let mut request = layer::sign_in_request(&visit.shared().site);
     let mut seen = Vec::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -85,29 +85,38 @@ fn parse_query(visit: &Visit, query: &str) -> Option<SignInRequest> {
             ["prompt", "login_hint", "domain_hint", ask::PARAMETER].into_iter().find(|known| *known == name);
         let Some(known) = known else { continue };
         if seen.contains(&known) {
-            return None;
+            return Ok(None);
         }
         seen.push(known);
-        request = match known {
-            "prompt" => request.with_prompt(prompt(&value)?),
-            "login_hint" => request.with_login_hint(hint(&value)?),
-            "domain_hint" => request.with_domain_hint(hint(&value)?),
-            _ => with_ask(request, visit, &value),
+        let parsed = match known {
+            "prompt" => prompt(&value).map(|prompt| request.with_prompt(prompt)),
+            "login_hint" => hint(&value).map(|hint| request.with_login_hint(hint)),
+            "domain_hint" => hint(&value).map(|hint| request.with_domain_hint(hint)),
+            _ => Some(with_ask(request, visit, &value).await?),
         };
+        let Some(parsed) = parsed else { return Ok(None) };
+        request = parsed;
     }
-    Some(request)
+    Ok(Some(request))
 }
 
-fn with_ask(mut request: SignInRequest, visit: &Visit, sealed: &str) -> SignInRequest {
-    if let Some((scopes, claims)) = Ask::open(sealed, visit) {
-        if let Some(scopes) = scopes {
-            request = request.with_extra_scopes(scopes);
-        }
-        if let Some(claims) = claims {
-            request = request.with_claims(claims);
-        }
+/// What the application asks of the user beyond the ordinary sign-in. It asks this user: the authority is told who that is.
+async fn with_ask(
+    mut request: SignInRequest,
+    visit: &Visit,
+    sealed: &str,
+) -> Result<SignInRequest, Rejection> {
+    let Some((scopes, claims)) = Ask::open(sealed, visit) else { return Ok(request) };
+    if let Some(scopes) = scopes {
+        request = request.with_scopes(scopes);
     }
-    request
+    if let Some(claims) = claims {
+        request = request.with_claims(claims);
+    }
+    if let Some(hint) = visit.session().await?.login_hint() {
+        request = request.with_login_hint(hint);
+    }
+    Ok(request)
 }
 
 fn prompt(value: &str) -> Option<Prompt> {

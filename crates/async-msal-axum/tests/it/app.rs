@@ -12,6 +12,7 @@ use async_msal_axum::async_msal_session::store::{MemoryStore, SessionStore};
 use async_msal_axum::{AsyncMsal, Interaction, Msal, MsalLayer, Rejection, SignedIn, guard, routes};
 use async_msal_emulator::Emulator;
 use axum::Router;
+use axum::extract::RawQuery;
 use axum::routing::{get, post};
 use tokio::net::TcpListener;
 
@@ -131,6 +132,7 @@ fn router(auth: MsalLayer) -> Router {
         .route("/leave", post(leave))
         .route("/token", get(token))
         .route("/mail", get(mail))
+        .route("/files", get(files))
         .route("/step-up", get(step_up))
         .route("/health", routes::health(auth.msal()))
         .merge(admin.route_layer(guard::roles(["Admin"])))
@@ -172,10 +174,14 @@ async fn mail(user: SignedIn) -> Result<String, Rejection> {
     Ok(user.get_token(&"Mail.Read".into()).await?.expires_on.to_string())
 }
 
+async fn files(user: SignedIn) -> Result<String, Rejection> {
+    Ok(user.get_token(&"Files.Read".into()).await?.expires_on.to_string())
+}
+
 /// As after an API's claims challenge, a long one.
-async fn step_up(_user: SignedIn) -> Rejection {
-    let claims =
-        format!(r#"{{"access_token":{{"acrs":{{"essential":true,"value":"{}"}}}}}}"#, "c".repeat(1_000));
+async fn step_up(_user: SignedIn, RawQuery(query): RawQuery) -> Rejection {
+    let value = format!("{}{}", query.unwrap_or_default(), "c".repeat(1_000));
+    let claims = format!(r#"{{"access_token":{{"acrs":{{"essential":true,"value":"{value}"}}}}}}"#);
     let mut interaction = Interaction::default();
     interaction.claims = Some(ClaimsChallenge::parse(&claims).expect("a challenge"));
     Rejection::InteractionRequired(Box::new(interaction))

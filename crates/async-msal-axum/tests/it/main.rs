@@ -11,6 +11,7 @@ mod cookies;
 mod extractors;
 mod guards;
 mod id_token;
+mod incremental_consent;
 mod logout;
 mod loops;
 mod mounting;

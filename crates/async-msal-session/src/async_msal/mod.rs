@@ -7,7 +7,7 @@ mod tokens;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_msal::{Account, TokenCache};
+use async_msal::{Account, IdTokenClaims, TokenCache};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -162,6 +162,18 @@ impl AsyncMsal {
     #[must_use]
     pub fn identity(&self) -> Option<Identity> {
         self.state().person.as_ref().map(|person| person.identity.clone())
+    }
+
+    /// By what the authority knows the user: the id token's `login_hint`, which tells nobody who it is, else the name the
+    /// user signs in with. For an authorization request: it identifies nobody.
+    #[must_use]
+    pub fn login_hint(&self) -> Option<String> {
+        let state = self.state();
+        let account = &state.person.as_ref()?.account;
+        let token = state.cache.id_token(account, self.msal().client().client_id());
+        let claims = token.and_then(|token| IdTokenClaims::from_stored(token.expose_secret()).ok());
+        let hint = claims.and_then(|claims| claims.login_hint.or(claims.preferred_username));
+        hint.or_else(|| Some(account.username().to_owned())).filter(|hint| !hint.is_empty())
     }
 
     /// The user's mail: Graph's, else the id token's `preferred_username`. For display: it identifies nobody.

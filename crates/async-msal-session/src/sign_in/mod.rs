@@ -43,7 +43,7 @@ pub struct SignInRequest {
     login_hint: Option<String>,
     domain_hint: Option<String>,
     max_age: Option<u64>,
-    extra_scopes: Scopes,
+    scopes: Option<Scopes>,
     claims: Option<ClaimsChallenge>,
     response_mode: Option<ResponseMode>,
     present: Option<SessionId>,
@@ -61,7 +61,7 @@ impl SignInRequest {
             login_hint: None,
             domain_hint: None,
             max_age: None,
-            extra_scopes: Scopes::default(),
+            scopes: None,
             claims: None,
             response_mode: None,
             present: None,
@@ -103,10 +103,11 @@ impl SignInRequest {
         self
     }
 
-    /// Scopes beside the configured ones.
+    /// Scopes in place of the configured ones. The same person keeps the tokens for these: a session grows scope by scope.
+    /// All must be of one API, since a code buys a token for one.
     #[must_use]
-    pub fn with_extra_scopes(mut self, scopes: Scopes) -> Self {
-        self.extra_scopes = scopes;
+    pub fn with_scopes(mut self, scopes: Scopes) -> Self {
+        self.scopes = Some(scopes);
         self
     }
 
@@ -240,7 +241,7 @@ impl Msal {
     /// Nothing is left behind.
     pub async fn initiate_sign_in(&self, request: SignInRequest) -> Result<StartedSignIn, Error> {
         let settings = self.settings();
-        let scopes = settings.scopes().union(&request.extra_scopes);
+        let scopes = request.scopes.unwrap_or_else(|| settings.scopes().clone());
         let by_scheme = if settings.is_https() { ResponseMode::FormPost } else { ResponseMode::Query };
         let mode = request.response_mode.unwrap_or(by_scheme);
         let mut wanted = AuthCodeRequest::new(request.redirect_uri, scopes).with_response_mode(mode);

@@ -98,6 +98,10 @@ fn new_record(
     set(item::NAME, name.unwrap_or_default().into());
     set(item::MANAGER_MAIL, "".into());
     set(item::MANAGER_NAME, "".into());
+    // Graph's words stand until Graph is asked again, which a token for another API does not allow.
+    if let Some(earlier) = same {
+        record.take_profile(&earlier.record);
+    }
     record
 }
 

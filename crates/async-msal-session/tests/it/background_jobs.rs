@@ -54,7 +54,7 @@ async fn only_a_session_that_holds_the_scopes_is_taken_where_they_are_asked_for(
 #[tokio::test]
 async fn two_people_of_one_mail_are_named_as_choices_whatever_either_granted() {
     let world = World::new().await;
-    world.sign_in_as(request().with_extra_scopes(mail_scopes()), ADA).await.unwrap();
+    world.sign_in_as(request().with_scopes(mail_scopes()), ADA).await.unwrap();
     let ben = world.sign_in(BEN).await;
     world.pretend_mail(&ben, ADA).await;
     let Err(Error::Ambiguous(choices)) = world.msal.for_user_with(&Find::mail(ADA), &mail_scopes()).await

@@ -328,7 +328,7 @@ async fn forty_scopes_and_a_claims_challenge_stay_under_the_cookie_limit_and_sig
             .unwrap();
     let path = format!("/{}", "p".repeat(1500));
     let request =
-        request().with_extra_scopes(long.iter().cloned().collect()).with_claims(claims).with_return_to(&path);
+        request().with_scopes(long.iter().cloned().collect()).with_claims(claims).with_return_to(&path);
     let started = world.msal.initiate_sign_in(request).await.unwrap();
     assert!(started.sealed.len() <= 1400, "{}", started.sealed.len());
 }
