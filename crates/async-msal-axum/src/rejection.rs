@@ -148,6 +148,7 @@ impl Rejection {
             ProtocolError::RefreshRefused(_) => Self::SignInRequired,
             ProtocolError::Config(_) | ProtocolError::Credential(_) => Self::Misconfigured,
             other if other.is_retryable() => Self::Unavailable { retry_after: other.retry_after() },
+            ProtocolError::ClientAssertion(_) => Self::Misconfigured,
             _ => Self::BadAnswer,
         }
     }

@@ -81,6 +81,7 @@ fn protocol_text(error: &ProtocolError) -> PageText {
             }
         }
         other if other.is_retryable() => texts::AUTHORITY_DOWN,
+        ProtocolError::ClientAssertion(_) => texts::OPERATOR,
         _ => texts::SIGN_IN_FAILED,
     }
 }

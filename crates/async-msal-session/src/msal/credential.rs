@@ -54,3 +54,63 @@ fn pfx(bytes: &[u8], passphrase: Option<&Passphrase>) -> Result<ClientCertificat
 fn pfx(_bytes: &[u8], _passphrase: Option<&Passphrase>) -> Result<ClientCertificate, SettingsError> {
     Err(SettingsError::invalid(name::SP_APP_CERT, "this build reads PEM files only (feature `pfx`)"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::env::Env;
+    use crate::settings::SettingsSource;
+
+    const KEY: &[u8] =
+        include_bytes!("../../../async-msal/tests/fixtures/client-certificate/client-aes256.key");
+    const CERTIFICATE: &[u8] =
+        include_bytes!("../../../async-msal/tests/fixtures/client-certificate/client.crt");
+
+    fn read(more: &[(&str, &str)]) -> Result<ClientCredential, String> {
+        let good = [
+            ("SP_APP_ID", "app"),
+            ("SP_AUTHORITY", "https://login.microsoftonline.com/contoso.example"),
+            ("PUBLIC_URL", "https://app.example"),
+            ("STORE_URL", "memory:"),
+        ];
+        let env = Env::memory(good.iter().chain(more).copied());
+        let settings = SettingsSource::new().env(&env, "").read().map_err(|error| error.to_string())?;
+        from_settings(&settings).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_file_with_key_and_certificate_is_the_credential() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("client.pem");
+        std::fs::write(&path, [CERTIFICATE, KEY].concat()).unwrap();
+        let path = path.to_str().unwrap();
+        let found = read(&[("SP_APP_CERT", path), ("SP_APP_CERT_PW", "correct")]).unwrap();
+        assert!(matches!(found, ClientCredential::Certificate(_)));
+        let error = read(&[("SP_APP_CERT", path)]).unwrap_err();
+        assert!(error.contains("SP_APP_CERT") && error.contains("passphrase"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named_by_its_setting() {
+        let error = read(&[("SP_APP_CERT", "/nowhere/client.pem")]).unwrap_err();
+        assert!(error.contains("SP_APP_CERT"), "{error}");
+    }
+
+    #[cfg(feature = "pfx")]
+    #[test]
+    fn a_pfx_file_is_told_by_its_extension() {
+        let pfx = include_bytes!("../../../async-msal/tests/fixtures/client-certificate/client.pfx");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("client.PFX");
+        std::fs::write(&path, pfx).unwrap();
+        let path = path.to_str().unwrap();
+        assert!(read(&[("SP_APP_CERT", path), ("SP_APP_CERT_PW", "correct")]).is_ok());
+        assert!(read(&[("SP_APP_CERT", path)]).unwrap_err().contains("passphrase"));
+    }
+
+    #[test]
+    fn an_assertion_file_is_read_later() {
+        let found = read(&[("SP_APP_ASSERTION_FILE", "/nowhere/token")]).unwrap();
+        assert!(matches!(found, ClientCredential::Assertion(_)));
+    }
+}
