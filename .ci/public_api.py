@@ -125,9 +125,9 @@ class Crate:
 
     def walk(self, identity, prefix, name=None):
         item = self.item(identity)
-        if item is None or item["visibility"] not in ("public", "default") or (identity, prefix) in self.seen:
+        if item is None or item["visibility"] not in ("public", "default") or (identity, *prefix, name) in self.seen:
             return
-        self.seen.add((identity, prefix))
+        self.seen.add((identity, *prefix, name))
         kind, inner = next(iter(item["inner"].items()))
         path = "::".join([*prefix, name or item["name"] or ""])
         if any("non_exhaustive" in str(attribute) for attribute in item["attrs"]):
@@ -187,7 +187,8 @@ class Crate:
     def fields(self, path, kind):
         if not isinstance(kind, dict):
             return
-        fields = kind["tuple"] if "tuple" in kind else kind["struct"]["fields"]
+        shape, value = next(iter(kind.items()))  # a struct says plain where a variant says struct
+        fields = value if shape == "tuple" else value["fields"]
         for position, identity in enumerate(fields):
             field = self.item(identity) if identity is not None else None
             if field and field["visibility"] in ("public", "default"):
