@@ -112,12 +112,11 @@ pub(crate) fn find_person(
     let mut accounts: Vec<(Account, IdToken)> = (cache.accounts(client.environment()).into_iter())
         .filter_map(|account| cache.id_token(&account, client.client_id()).map(|token| (account, token)))
         .collect();
-    if let Some(identity) = stored.filter(|identity| identity.v == VERSION) {
-        if let Some(matching) = accounts.iter().position(|(_, token)| hash(token) == identity.id_token_sha256)
-        {
-            let (account, _) = accounts.swap_remove(matching);
-            return Some(Person { identity, account, made_anew: false });
-        }
+    if let Some(identity) = stored.filter(|identity| identity.v == VERSION)
+        && let Some(matching) = accounts.iter().position(|(_, token)| hash(token) == identity.id_token_sha256)
+    {
+        let (account, _) = accounts.swap_remove(matching);
+        return Some(Person { identity, account, made_anew: false });
     }
     // With several accounts and no item that names one, nobody is guessed.
     let [(account, token)] = accounts.as_slice() else { return None };
