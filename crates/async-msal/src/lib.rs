@@ -79,6 +79,9 @@ mod flow;
 mod health;
 pub mod http;
 mod id_token;
+#[cfg(feature = "internals")]
+#[doc(hidden)]
+pub mod internals;
 mod json;
 mod pkce;
 mod random;

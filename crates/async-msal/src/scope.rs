@@ -1,6 +1,5 @@
 //! Scopes: what the application asks for, and what was granted.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::error::{ConfigError, Error};
@@ -25,36 +24,42 @@ const GRAPH_HOSTS: [&str; 4] = [
 /// assert_eq!(scopes, Scopes::from(["Mail.Read", "User.Read"]));
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Scopes(BTreeSet<String>);
+pub struct Scopes {
+    /// In order, each once, a space between two: the text of requests and of cache entries.
+    joined: String,
+}
 
 impl Scopes {
     /// The empty set.
     #[must_use]
     pub const fn new() -> Self {
-        Self(BTreeSet::new())
+        Self { joined: String::new() }
     }
 
     /// Splits at white space.
     #[must_use]
     pub fn parse(text: &str) -> Self {
+        if is_joined(text) {
+            return Self { joined: text.to_owned() };
+        }
         text.split_whitespace().collect()
     }
 
     /// The scopes in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+        self.joined.split(' ').filter(|scope| !scope.is_empty())
     }
 
     /// Is this very text in the set?
     #[must_use]
     pub fn contains(&self, scope: &str) -> bool {
-        self.0.contains(scope)
+        !scope.is_empty() && self.iter().any(|other| other == scope)
     }
 
     /// Are all of these in `other`, as text?
     #[must_use]
     pub fn is_subset(&self, other: &Self) -> bool {
-        self.0.is_subset(&other.0)
+        self.iter().all(|scope| other.contains(scope))
     }
 
     /// Both sets together.
@@ -66,13 +71,13 @@ impl Scopes {
     /// How many.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.iter().count()
     }
 
     /// Is there none?
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.joined.is_empty()
     }
 
     /// Those of this set that a grant does not cover.
@@ -125,21 +130,31 @@ fn graph_name(scope: &str) -> Option<&str> {
     GRAPH_HOSTS.contains(&host).then_some(name)
 }
 
+/// Is this the text that [`Scopes`] keeps?
+fn is_joined(text: &str) -> bool {
+    let mut last = "";
+    let ordered = text.split(' ').all(|scope| {
+        let ordered = last < scope && !scope.contains(char::is_whitespace);
+        last = scope;
+        ordered
+    });
+    text.is_empty() || ordered
+}
+
 impl fmt::Display for Scopes {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, scope) in self.iter().enumerate() {
-            if index > 0 {
-                formatter.write_str(" ")?;
-            }
-            formatter.write_str(scope)?;
-        }
-        Ok(())
+        formatter.write_str(&self.joined)
     }
 }
 
+/// A text of several scopes counts as several.
 impl<T: Into<String>> FromIterator<T> for Scopes {
     fn from_iter<I: IntoIterator<Item = T>>(scopes: I) -> Self {
-        Self(scopes.into_iter().map(Into::into).filter(|scope: &String| !scope.is_empty()).collect())
+        let texts: Vec<String> = scopes.into_iter().map(Into::into).collect();
+        let mut scopes: Vec<&str> = texts.iter().flat_map(|text| text.split_whitespace()).collect();
+        scopes.sort_unstable();
+        scopes.dedup();
+        Self { joined: scopes.join(" ") }
     }
 }
 
@@ -163,6 +178,17 @@ mod tests {
     fn order_is_by_code_point() {
         let scopes = Scopes::parse("openid profile User.Read Mail.Read email");
         assert_eq!(scopes.to_string(), "Mail.Read User.Read email openid profile");
+    }
+
+    #[test]
+    fn order_repetition_and_white_space_make_no_other_set() {
+        let set = Scopes::from(["b", "a"]);
+        for text in ["a b", "b a", "a b a", " a  b", "a\tb", "a b ", "a\u{2003}b"] {
+            assert_eq!(Scopes::parse(text), set, "{text:?}");
+            assert_eq!(Scopes::from([text]), set, "{text:?}");
+        }
+        assert_eq!((set.len(), Scopes::parse(" ").len()), (2, 0));
+        assert!(Scopes::parse("").is_empty() && !set.contains(""));
     }
 
     #[test]

@@ -1,10 +1,18 @@
 //! A type for every secret: redacted `Debug`, no `Display`, no derived equality, wiped on drop.
 
 use std::fmt;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use subtle::ConstantTimeEq;
+
+/// A secret that several hold: a copy of the holder copies nothing, the last one wipes it.
+pub(crate) type Shared = Arc<SecretString>;
+
+pub(crate) fn shared(text: Box<str>) -> Shared {
+    Arc::new(SecretString::new(text))
+}
 
 macro_rules! secrets {
     ($($(#[$meta:meta])* $name:ident;)+) => {$(
@@ -12,14 +20,15 @@ macro_rules! secrets {
         ///
         /// # Security
         ///
-        /// `Debug` shows the name of the type only; the memory is wiped when the value is dropped.
+        /// `Debug` shows the name of the type only; the memory is wiped when the value and its clones, which share it, are
+        /// dropped.
         #[derive(Clone)]
-        pub struct $name(SecretString);
+        pub struct $name(Shared);
 
         impl $name {
             /// Takes the text in.
             pub fn new(text: impl Into<String>) -> Self {
-                Self(SecretString::from(text.into()))
+                Self(shared(text.into().into_boxed_str()))
             }
 
             /// The text itself. Every use of this name is a place to look at in a review.
@@ -54,6 +63,23 @@ macro_rules! secrets {
         }
     )+};
 }
+
+/// The tokens of the cache.
+macro_rules! kept {
+    ($($name:ident)+) => {$(
+        impl $name {
+            pub(crate) const fn from_shared(shared: Shared) -> Self {
+                Self(shared)
+            }
+
+            pub(crate) fn to_shared(&self) -> Shared {
+                Arc::clone(&self.0)
+            }
+        }
+    )+};
+}
+
+kept! { AccessToken RefreshToken IdToken }
 
 secrets! {
     /// What the application proves itself with at the token endpoint.

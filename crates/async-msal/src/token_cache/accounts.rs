@@ -55,7 +55,7 @@ impl TokenCache {
         let owner = Owner::user(&account.home_account_id, Some(&account.realm));
         let mut theirs = self.rows_of(Kind::IdToken, owner).map(|row| &row.entry);
         let found = theirs.find(|entry| is_of(entry, account) && entry.is(Field::ClientId, client_id));
-        found?.text(Field::Secret).map(IdToken::new)
+        found?.secret().cloned().map(IdToken::from_shared)
     }
 
     /// Removes an account in all its tenants, with all its access and id tokens, and this client's refresh tokens: those of the
@@ -93,10 +93,11 @@ impl TokenCache {
     /// are.
     pub fn set_account_extra(&mut self, account: &Account, name: &str, value: Value) {
         let Ok(value) = serde_json::value::to_raw_value(&value) else { return };
-        let changed = self.table_mut(Kind::Account).is_some_and(|table| {
-            let theirs = table.entries_mut().filter(|entry| is_account(entry, account));
-            theirs.fold(false, |changed, entry| entry.set_other(name, &value) || changed)
-        });
+        let Some(table) = self.table_mut(Kind::Account) else { return };
+        let mut changed = false;
+        for entry in table.entries_mut().filter(|entry| is_account(entry, account)) {
+            changed |= entry.set_other(name, &value);
+        }
         self.changed |= changed;
     }
 

@@ -1,55 +1,59 @@
 //! One entry: MSAL's own fields decoded, everything else kept as the bytes it came in.
 
+use secrecy::ExposeSecret as _;
 use serde_json::value::RawValue;
 
-/// The fields that MSAL writes. A new entry decides about them; every other field outlives a replacement.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Field {
-    CredentialType,
-    Secret,
-    HomeAccountId,
-    Environment,
-    ClientId,
-    Target,
-    Realm,
-    TokenType,
-    CachedAt,
-    ExpiresOn,
-    ExtendedExpiresOn,
-    RefreshOn,
-    KeyId,
-    ExtCacheKey,
-    LastModificationTime,
-    FamilyId,
-    LocalAccountId,
-    Username,
-    AuthorityType,
-    AccountSource,
+use crate::secret::{Shared, shared};
+
+macro_rules! fields {
+    ($($field:ident = $name:literal,)+) => {
+        /// The fields that MSAL writes. A new entry decides about them; every other field outlives a replacement.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Field {
+            $($field,)+
+        }
+
+        impl Field {
+            const ALL: [Self; [$($name),+].len()] = [$(Self::$field),+];
+
+            pub(crate) const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$field => $name,)+
+                }
+            }
+
+            fn of(name: &str) -> Option<Self> {
+                match name {
+                    $($name => Some(Self::$field),)+
+                    _ => None,
+                }
+            }
+        }
+    };
 }
 
-/// In the order of [`Field`].
-const NAMES: [&str; 20] = [
-    "credential_type",
-    "secret",
-    "home_account_id",
-    "environment",
-    "client_id",
-    "target",
-    "realm",
-    "token_type",
-    "cached_at",
-    "expires_on",
-    "extended_expires_on",
-    "refresh_on",
-    "key_id",
-    "ext_cache_key",
-    "last_modification_time",
-    "family_id",
-    "local_account_id",
-    "username",
-    "authority_type",
-    "account_source",
-];
+fields! {
+    CredentialType = "credential_type",
+    Secret = "secret",
+    HomeAccountId = "home_account_id",
+    Environment = "environment",
+    ClientId = "client_id",
+    Target = "target",
+    Realm = "realm",
+    TokenType = "token_type",
+    CachedAt = "cached_at",
+    ExpiresOn = "expires_on",
+    ExtendedExpiresOn = "extended_expires_on",
+    RefreshOn = "refresh_on",
+    KeyId = "key_id",
+    ExtCacheKey = "ext_cache_key",
+    LastModificationTime = "last_modification_time",
+    FamilyId = "family_id",
+    LocalAccountId = "local_account_id",
+    Username = "username",
+    AuthorityType = "authority_type",
+    AccountSource = "account_source",
+}
 
 /// Unix seconds.
 pub(crate) const TIMES: [Field; 5] = [
@@ -60,34 +64,21 @@ pub(crate) const TIMES: [Field; 5] = [
     Field::LastModificationTime,
 ];
 
-impl Field {
-    pub(crate) const fn name(self) -> &'static str {
-        NAMES[self as usize]
-    }
-
-    const fn slot(self) -> usize {
-        self as usize
-    }
-}
-
-/// A field's name: one of MSAL's, by its place in [`NAMES`], or another's.
+/// A field's name: one of MSAL's, or another's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Name {
-    Known(usize),
+    Known(Field),
     Other(Box<str>),
 }
 
 impl Name {
     pub(super) fn of(text: &str) -> Self {
-        match NAMES.iter().position(|name| *name == text) {
-            Some(place) => Self::Known(place),
-            None => Self::Other(text.into()),
-        }
+        Field::of(text).map_or_else(|| Self::Other(text.into()), Self::Known)
     }
 
     pub(super) fn as_str(&self) -> &str {
         match self {
-            Self::Known(place) => NAMES[*place],
+            Self::Known(field) => field.name(),
             Self::Other(text) => text,
         }
     }
@@ -98,6 +89,8 @@ impl Name {
 pub(super) enum Content {
     /// The text of one of MSAL's fields.
     Text(Box<str>),
+    /// A token: shared with whoever was handed it, wiped when the last of them is gone.
+    Secret(Shared),
     /// JSON as it stood in the cache.
     Raw(Box<RawValue>),
 }
@@ -105,11 +98,12 @@ pub(super) enum Content {
 impl Content {
     /// Another's value is kept byte for byte, and so is what cannot be decoded (a lone surrogate).
     pub(super) fn of(name: &Name, raw: &RawValue) -> Self {
-        let text = match name {
-            Name::Known(_) => decoded(raw.get()),
+        let known = match name {
+            Name::Known(Field::Secret) => decoded(raw.get()).map(|text| Self::Secret(shared(text))),
+            Name::Known(_) => decoded(raw.get()).map(Self::Text),
             Name::Other(_) => None,
         };
-        text.map_or_else(|| Self::Raw(raw.to_owned()), Self::Text)
+        known.unwrap_or_else(|| Self::Raw(raw.to_owned()))
     }
 
     fn is_null(&self) -> bool {
@@ -128,6 +122,7 @@ impl PartialEq for Content {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Text(one), Self::Text(other)) => one == other,
+            (Self::Secret(one), Self::Secret(other)) => one.expose_secret() == other.expose_secret(),
             (Self::Raw(one), Self::Raw(other)) => same_json(one, other),
             _ => false,
         }
@@ -145,19 +140,27 @@ pub(super) fn same_json(one: &RawValue, other: &RawValue) -> bool {
 pub(crate) struct Entry {
     fields: Vec<(Name, Content)>,
     /// Where MSAL's fields are in `fields`, counted from 1.
-    places: [u16; NAMES.len()],
+    places: [u16; Field::ALL.len()],
 }
 
 impl Entry {
     pub(crate) fn new() -> Self {
-        Self { fields: Vec::with_capacity(16), places: [0; NAMES.len()] }
+        Self { fields: Vec::with_capacity(16), places: [0; Field::ALL.len()] }
     }
 
     /// The text of a field; `None` where it is absent or no text.
     pub(crate) fn text(&self, field: Field) -> Option<&str> {
         match self.content(field)? {
             Content::Text(text) => Some(text),
-            Content::Raw(_) => None,
+            Content::Secret(_) | Content::Raw(_) => None,
+        }
+    }
+
+    /// The token itself.
+    pub(crate) fn secret(&self) -> Option<&Shared> {
+        match self.content(Field::Secret)? {
+            Content::Secret(secret) => Some(secret),
+            Content::Text(_) | Content::Raw(_) => None,
         }
     }
 
@@ -189,14 +192,18 @@ impl Entry {
     }
 
     pub(crate) fn set(&mut self, field: Field, text: impl Into<Box<str>>) {
-        self.put(Name::Known(field.slot()), Content::Text(text.into()));
+        self.put_known(field, Content::Text(text.into()));
+    }
+
+    pub(crate) fn set_secret(&mut self, secret: Shared) {
+        self.put_known(Field::Secret, Content::Secret(secret));
     }
 
     /// Writes null where there is no text, as MSAL does.
     pub(crate) fn set_or_null(&mut self, field: Field, text: Option<&str>) {
         match text {
             Some(text) => self.set(field, text),
-            None => self.put(Name::Known(field.slot()), Content::Raw(RawValue::NULL.to_owned())),
+            None => self.put_known(field, Content::Raw(RawValue::NULL.to_owned())),
         }
     }
 
@@ -206,13 +213,10 @@ impl Entry {
 
     /// Sets a field beyond MSAL's. Says whether that changed anything.
     pub(crate) fn set_other(&mut self, name: &str, value: &RawValue) -> bool {
-        let name = Name::of(name);
-        let new = match &name {
-            Name::Known(_) => false,
-            Name::Other(text) => self.other(text).is_none_or(|earlier| !same_json(earlier, value)),
-        };
+        let new =
+            Field::of(name).is_none() && self.other(name).is_none_or(|earlier| !same_json(earlier, value));
         if new {
-            self.put(name, Content::Raw(value.to_owned()));
+            self.put_other(name.into(), Content::Raw(value.to_owned()));
         }
         new
     }
@@ -230,7 +234,7 @@ impl Entry {
             if let Name::Other(text) = name
                 && self.other(text).is_none()
             {
-                self.put(name.clone(), content.clone());
+                self.fields.push((name.clone(), content.clone()));
             }
         }
     }
@@ -242,29 +246,41 @@ impl Entry {
     /// A field met while reading. `false`: it stands here already, or there are too many.
     pub(super) fn push(&mut self, name: Name, content: Content) -> bool {
         let fresh = match &name {
-            Name::Known(place) => self.places[*place] == 0,
+            Name::Known(field) => self.places[*field as usize] == 0,
             Name::Other(text) => self.other(text).is_none(),
         };
         let room = self.fields.len() < usize::from(u16::MAX);
         if fresh && room {
-            self.put(name, content);
+            match name {
+                Name::Known(field) => self.put_known(field, content),
+                Name::Other(_) => self.fields.push((name, content)),
+            }
         }
         fresh && room
     }
 
-    fn put(&mut self, name: Name, content: Content) {
-        if let Some((_, earlier)) = self.fields.iter_mut().find(|(other, _)| *other == name) {
-            *earlier = content;
-            return;
+    fn put_known(&mut self, field: Field, content: Content) {
+        let place = usize::from(self.places[field as usize]);
+        match place.checked_sub(1).and_then(|place| self.fields.get_mut(place)) {
+            Some((_, earlier)) => *earlier = content,
+            None => {
+                self.places[field as usize] = u16::try_from(self.fields.len() + 1).unwrap_or(0);
+                self.fields.push((Name::Known(field), content));
+            }
         }
-        if let Name::Known(place) = name {
-            self.places[place] = u16::try_from(self.fields.len() + 1).unwrap_or(0);
+    }
+
+    fn put_other(&mut self, name: Box<str>, content: Content) {
+        let earlier =
+            self.fields.iter_mut().find(|(other, _)| matches!(other, Name::Other(other) if *other == name));
+        match earlier {
+            Some((_, earlier)) => *earlier = content,
+            None => self.fields.push((Name::Other(name), content)),
         }
-        self.fields.push((name, content));
     }
 
     fn content(&self, field: Field) -> Option<&Content> {
-        let place = usize::from(self.places[field.slot()]).checked_sub(1)?;
+        let place = usize::from(self.places[field as usize]).checked_sub(1)?;
         Some(&self.fields.get(place)?.1)
     }
 }
@@ -281,6 +297,7 @@ impl PartialEq for Entry {
 fn seconds(content: &Content) -> Option<i64> {
     match content {
         Content::Text(text) => text.trim().parse().ok(),
+        Content::Secret(_) => None,
         Content::Raw(raw) => {
             let number: serde_json::Number = serde_json::from_str(raw.get()).ok()?;
             number.as_i64().or_else(|| whole(number.as_f64()?))

@@ -1,6 +1,7 @@
 //! Finding tokens by their fields; the key's text is never asked.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use super::accounts::is_of;
 use super::table::{Kind, Owner};
@@ -63,7 +64,7 @@ pub struct CachedToken {
 impl CachedToken {
     fn from_entry(entry: &Entry) -> Option<Self> {
         Some(Self {
-            access_token: AccessToken::new(entry.text(Field::Secret)?),
+            access_token: AccessToken::from_shared(Arc::clone(entry.secret()?)),
             token_type: entry.text(Field::TokenType).unwrap_or("Bearer").to_owned(),
             expires_on: entry.time(Field::ExpiresOn)?,
             refresh_on: entry.time(Field::RefreshOn),
@@ -81,7 +82,7 @@ pub(super) struct Candidate<'a> {
 
 impl<'a> Candidate<'a> {
     pub(super) fn of(entry: &'a Entry) -> Option<Self> {
-        entry.text(Field::Secret)?;
+        entry.secret()?;
         Some(Self { entry, expires_on: entry.time(Field::ExpiresOn)? })
     }
 
@@ -206,7 +207,7 @@ impl TokenCache {
         let mine = self.refresh_entries(account, client_id);
         let mut found: Vec<_> = mine
             .filter_map(|(key, entry)| {
-                let secret = RefreshToken::new(entry.text(Field::Secret)?);
+                let secret = RefreshToken::from_shared(Arc::clone(entry.secret()?));
                 Some((entry.time(Field::LastModificationTime).unwrap_or(0), key.to_owned(), secret))
             })
             .collect();

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use secrecy::ExposeSecret as _;
 use serde_json::value::RawValue;
 
 use super::accounts::is_of;
@@ -189,6 +190,6 @@ fn stamp(entry: &Entry) -> i64 {
         let kept: serde_json::Value = serde_json::from_str(entry.other(SIGNED_IN_AT)?.get()).ok()?;
         kept.as_i64().or_else(|| kept.as_str()?.trim().parse().ok())
     };
-    let issued = || IdTokenClaims::from_stored(entry.text(Field::Secret)?).ok().map(|claims| claims.iat);
+    let issued = || IdTokenClaims::from_stored(entry.secret()?.expose_secret()).ok().map(|claims| claims.iat);
     written.or_else(signed_in).or_else(issued).unwrap_or(0)
 }

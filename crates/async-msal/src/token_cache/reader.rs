@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 
+use secrecy::ExposeSecret as _;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::error::Category;
@@ -292,6 +293,7 @@ impl Serialize for Json<'_, Entry> {
         let mut map = serializer.serialize_map(None)?;
         for (name, content) in self.0.fields() {
             match content {
+                Content::Secret(secret) => map.serialize_entry(name, secret.expose_secret())?,
                 Content::Text(text) => map.serialize_entry(name, &**text)?,
                 Content::Raw(raw) => map.serialize_entry(name, &**raw)?,
             }

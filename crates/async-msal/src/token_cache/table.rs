@@ -71,11 +71,13 @@ pub(crate) struct Table {
     kind: Kind,
     rows: Vec<Row>,
     index: Option<Index>,
+    /// No entry expires before that.
+    soonest_expiry: i64,
 }
 
 impl Table {
     pub(super) const fn new(kind: Kind) -> Self {
-        Self { kind, rows: Vec::new(), index: None }
+        Self { kind, rows: Vec::new(), index: None, soonest_expiry: i64::MAX }
     }
 
     pub(crate) const fn kind(&self) -> Kind {
@@ -113,6 +115,7 @@ impl Table {
 
     /// To change fields that do not say whose an entry is.
     pub(crate) fn entries_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
+        self.soonest_expiry = i64::MIN;
         self.rows.iter_mut().map(|row| &mut row.entry)
     }
 
@@ -120,6 +123,7 @@ impl Table {
     pub(crate) fn put(&mut self, key: &str, entry: Entry) {
         match self.place(key) {
             Some(place) => {
+                self.note_expiry(&entry);
                 let earlier = &self.rows[place].entry;
                 let moved = self.owner(earlier) != self.owner(&entry)
                     || earlier.text(Field::ExtCacheKey) != entry.text(Field::ExtCacheKey);
@@ -152,12 +156,30 @@ impl Table {
         removed
     }
 
+    /// Removes what expired before `now`; where nothing did, mostly without looking. Says whether anything is gone.
+    pub(crate) fn remove_expired(&mut self, now: i64) -> bool {
+        let expiry = |entry: &Entry| entry.time(Field::ExpiresOn).unwrap_or(i64::MAX);
+        if self.soonest_expiry >= now {
+            return false;
+        }
+        let removed = self.remove_where(|entry| expiry(entry) < now);
+        self.soonest_expiry = self.rows.iter().map(|row| expiry(&row.entry)).min().unwrap_or(i64::MAX);
+        removed
+    }
+
     fn push(&mut self, key: Box<str>, entry: Entry) {
+        self.note_expiry(&entry);
         self.rows.push(Row { key, entry });
         match &self.index {
             None if self.rows.len() > FEW => self.reindex(),
             None => {}
             Some(_) => self.add_to_index(self.rows.len() - 1),
+        }
+    }
+
+    fn note_expiry(&mut self, entry: &Entry) {
+        if let Some(expires_on) = entry.time(Field::ExpiresOn) {
+            self.soonest_expiry = self.soonest_expiry.min(expires_on);
         }
     }
 

@@ -44,10 +44,8 @@ pub(crate) enum WriteOccasion<'a> {
 impl TokenCache {
     /// Puts all parts of a response in.
     pub(crate) fn write(&mut self, write: &TokenWrite<'_>) {
-        let now = write.now;
-        self.remove_where(Kind::AccessToken, |entry| {
-            entry.time(Field::ExpiresOn).is_some_and(|expires_on| expires_on < now)
-        });
+        let removed = self.table_mut(Kind::AccessToken).is_some_and(|table| table.remove_expired(write.now));
+        self.changed |= removed;
         let parts = write.parts();
         let key = self
             .same_target(Kind::AccessToken, write)
@@ -131,7 +129,7 @@ impl TokenWrite<'_> {
         let after = |seconds: i64| self.now.saturating_add(seconds);
         let mut entry = Entry::new();
         entry.set(Field::CredentialType, Kind::AccessToken.name());
-        entry.set(Field::Secret, response.access_token.expose_secret());
+        entry.set_secret(response.access_token.to_shared());
         entry.set_or_null(Field::HomeAccountId, self.home_account_id);
         entry.set(Field::Environment, self.environment);
         entry.set(Field::ClientId, self.client_id);
@@ -190,7 +188,7 @@ impl TokenWrite<'_> {
     fn id_token_entry(&self, id_token: &VerifiedIdToken) -> Entry {
         let mut entry = Entry::new();
         entry.set(Field::CredentialType, Kind::IdToken.name());
-        entry.set(Field::Secret, id_token.raw().expose_secret());
+        entry.set_secret(id_token.raw().to_shared());
         entry.set_or_null(Field::HomeAccountId, self.home_account_id);
         entry.set(Field::Environment, self.environment);
         entry.set(Field::Realm, self.realm);
@@ -205,7 +203,7 @@ impl TokenWrite<'_> {
         }
         let mut entry = Entry::new();
         entry.set(Field::CredentialType, Kind::RefreshToken.name());
-        entry.set(Field::Secret, secret.expose_secret());
+        entry.set_secret(secret.to_shared());
         entry.set_or_null(Field::HomeAccountId, self.home_account_id);
         entry.set(Field::Environment, self.environment);
         entry.set(Field::ClientId, self.client_id);
