@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_msal::{
-    AuthCodeRequest, AuthResponse, Authority, ClientSecret, ConfidentialClient, Error, SignInResult,
-    SigningAlgorithm, TokenCache,
+    AuthCodeRequest, AuthResponse, Authority, ClaimsChallenge, ClientCertificate, ClientCredential,
+    ClientSecret, ConfidentialClient, Error, SignInResult, SigningAlgorithm, TokenCache,
 };
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
@@ -73,13 +73,24 @@ impl Provider {
     }
 
     async fn sign_in(&self, cache: &mut TokenCache) -> Result<SignInResult, Error> {
+        self.sign_in_by(ClientSecret::new("a:b%c d").into(), cache).await
+    }
+
+    async fn sign_in_by(
+        &self,
+        credential: ClientCredential,
+        cache: &mut TokenCache,
+    ) -> Result<SignInResult, Error> {
         let client = ConfidentialClient::builder("my client")
             .authority(Authority::oidc(&self.issuer).unwrap())
-            .client_secret(ClientSecret::new("a:b%c d"))
+            .credential(credential)
             .signing_algorithms([SigningAlgorithm::Es256])
+            .client_capabilities(["cp1"])
             .dangerous_allow_loopback_authority()
             .build()?;
-        let request = AuthCodeRequest::new("http://localhost:9/cb".parse().unwrap(), "api");
+        let claims = ClaimsChallenge::parse(r#"{"access_token":{"nbf":{"essential":true}}}"#)?;
+        let request =
+            AuthCodeRequest::new("http://localhost:9/cb".parse().unwrap(), "api").with_claims(claims);
         let flow = client.initiate_auth_code_flow(request).await?;
         let nonce =
             flow.auth_uri().unwrap().query_pairs().find(|(name, _)| name == "nonce").unwrap().1.into_owned();
@@ -170,6 +181,35 @@ async fn secret_stays_in_the_body_where_the_provider_takes_it_there() {
     let (headers, body) = provider.seen();
     assert!(!headers.contains_key("authorization"));
     assert!(body.contains("client_secret=a%3Ab%25c+d"));
+}
+
+fn field(body: &str, name: &str) -> Option<String> {
+    form_urlencoded::parse(body.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+}
+
+#[tokio::test]
+async fn assertion_is_for_the_configured_issuer_and_goes_into_the_body() {
+    let provider =
+        Provider::start(|script| script.methods = vec!["client_secret_basic", "private_key_jwt"]).await;
+    let key = include_bytes!("../fixtures/client-certificate/client.key");
+    let certificate = include_bytes!("../fixtures/client-certificate/client.crt");
+    let credential = ClientCertificate::from_pem(key, None, certificate).unwrap().into();
+    provider.sign_in_by(credential, &mut TokenCache::new()).await.unwrap();
+    let (headers, body) = provider.seen();
+    assert!(!headers.contains_key("authorization"));
+    let assertion = field(&body, "client_assertion").unwrap();
+    let claims = URL_SAFE_NO_PAD.decode(assertion.split('.').nth(1).unwrap()).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(claims["aud"], provider.issuer);
+    assert_eq!(field(&body, "client_secret"), None);
+}
+
+#[tokio::test]
+async fn claims_go_with_the_code_as_they_went_with_the_browser() {
+    let provider = Provider::start(|_| ()).await;
+    provider.sign_in(&mut TokenCache::new()).await.unwrap();
+    let expected = r#"{"access_token":{"nbf":{"essential":true},"xms_cc":{"values":["cp1"]}}}"#;
+    assert_eq!(field(&provider.seen().1, "claims").as_deref(), Some(expected));
 }
 
 #[tokio::test]
