@@ -1,9 +1,14 @@
 //! MSAL's caches open here and stay what they are.
 
+mod msal;
+mod shapes;
+mod table;
+mod trips;
+
 use async_msal::TokenCache;
 use serde_json::Value;
 
-const EXAMPLE: &str = include_str!("../fixtures/example_token_cache.json");
+const EXAMPLE: &str = include_str!("../../fixtures/example_token_cache.json");
 
 #[test]
 fn msals_example_is_written_back_unchanged() {
