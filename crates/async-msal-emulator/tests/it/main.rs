@@ -4,6 +4,7 @@
 
 mod admin;
 mod authorize;
+mod client_assertion;
 mod faults;
 mod graph;
 mod id_token;
