@@ -63,9 +63,9 @@ impl<'a> Assertion<'a> {
         self.header.get(name).and_then(Value::as_str)
     }
 
-    /// `exp` is required, a whole number, and not passed.
+    /// `exp` is required and not passed. MSAL Python sends fractions (RFC 7519 2, NumericDate).
     fn check_times(&self, now: i64) -> Result<(), Aadsts> {
-        let time = |name: &str| self.claims.get(name).and_then(Value::as_i64);
+        let time = |name: &str| self.claims.get(name).and_then(Value::as_f64).map(whole);
         let good = time("exp").is_some_and(|exp| now < exp.saturating_add(SKEW))
             && time("nbf").is_none_or(|nbf| nbf <= now.saturating_add(SKEW));
         if good { Ok(()) } else { Err(Aadsts::assertion_times()) }
@@ -82,8 +82,12 @@ impl<'a> Assertion<'a> {
         let is_named = |der: &Vec<u8>| URL_SAFE_NO_PAD.encode(digest::digest(hash, der)) == thumbprint;
         let der = client.certificates().into_iter().find(is_named).ok_or_else(Aadsts::assertion_unknown)?;
         // RFC 7515 4.1.6: what is sent along begins with the certificate that signed.
-        let sent = self.header.get("x5c").map(|chain| chain.get(0).and_then(Value::as_str));
-        if sent.is_some_and(|first| first != Some(STANDARD.encode(&der).as_str())) {
+        // MSAL Python leaves the line breaks of PEM inside.
+        let first = |chain: &Value| {
+            let first = chain.get(0).and_then(Value::as_str).unwrap_or_default();
+            first.split_whitespace().collect::<String>()
+        };
+        if self.header.get("x5c").is_some_and(|chain| first(chain) != STANDARD.encode(&der)) {
             return Err(Aadsts::assertion_unknown());
         }
         let (_, parsed) =
@@ -129,4 +133,12 @@ impl<'a> Assertion<'a> {
             Err(Aadsts::federated_audience(self.claim("aud")))
         }
     }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "fractions of a second do not matter; the cast saturates"
+)]
+fn whole(seconds: f64) -> i64 {
+    seconds as i64
 }
