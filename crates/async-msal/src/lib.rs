@@ -35,7 +35,7 @@
 //! # Credentials
 //!
 //! [`ClientCredential`]: a secret, a certificate, an assertion from a callback or a projected file, or the managed
-//! identity of the machine.
+//! identity of the machine. The feature `pfx` reads certificates from PKCS#12 files.
 //!
 //! # Proof
 //!

@@ -49,6 +49,7 @@ impl MsalBuilder {
         let settings = Settings {
             app_id: client.client_id().to_owned(),
             authority: authority.url().to_owned(),
+            authority_hosts: Vec::new(),
             secrets: Vec::new(),
             // The client has its own already.
             credential: CredentialSetting::Secret,
@@ -276,7 +277,8 @@ pub(super) fn from_settings(settings: Settings) -> Result<Msal, Error> {
     let mut client = ConfidentialClient::builder(&settings.app_id)
         .authority(authority)
         .credential(credential::from_settings(&settings)?)
-        .allowed_tenants(settings.allowed_tenants.iter().map(String::as_str));
+        .allowed_tenants(settings.allowed_tenants.iter().map(String::as_str))
+        .allowed_endpoint_hosts(settings.authority_hosts.iter().map(String::as_str));
     if settings.dangerous_allow_loopback_authority {
         client = client.dangerous_allow_loopback_authority();
     }

@@ -34,6 +34,7 @@ impl Reader {
     fn read(&mut self) -> Option<Settings> {
         let app_id = self.required(name::SP_APP_ID);
         let authority = self.required(name::SP_AUTHORITY);
+        let authority_hosts = self.list(name::SP_AUTHORITY_HOSTS, value::host);
         let public_url = self
             .required(name::PUBLIC_URL)
             .and_then(|text| self.checked(name::PUBLIC_URL, value::base_url(&text)));
@@ -68,6 +69,7 @@ impl Reader {
         Some(Settings {
             app_id: app_id?,
             authority: authority?,
+            authority_hosts,
             secrets,
             credential: credential?,
             public_url: public_url?,

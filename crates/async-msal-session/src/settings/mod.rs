@@ -34,6 +34,7 @@ const DAY: u64 = 86_400;
 pub struct Settings {
     pub(crate) app_id: String,
     pub(crate) authority: String,
+    pub(crate) authority_hosts: Vec<String>,
     /// The present client secret first, if the credential is one, then former ones.
     pub(crate) secrets: Vec<ClientSecret>,
     pub(crate) credential: CredentialSetting,
@@ -78,6 +79,7 @@ impl std::fmt::Debug for Settings {
         let Self {
             app_id,
             authority,
+            authority_hosts,
             secrets,
             credential,
             public_url,
@@ -103,6 +105,7 @@ impl std::fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("app_id", app_id)
             .field("authority", authority)
+            .field("authority_hosts", authority_hosts)
             .field("secrets", &secrets.len())
             .field("credential", credential)
             .field("public_url", &public_url.as_str())

@@ -78,7 +78,7 @@ impl ClientCertificate {
         Ok(Self::new(key, chain)?)
     }
 
-    /// A PKCS#12 file, as Azure Key Vault and Windows export it.
+    /// A PKCS#12 file, as Azure Key Vault and Windows export it (feature `pfx`).
     ///
     /// # Errors
     ///

@@ -91,6 +91,13 @@ fn a_certificate_a_file_or_an_identity_takes_the_secrets_place() {
 }
 
 #[test]
+fn hosts_of_authorities_are_a_list() {
+    let settings = read(&[("SP_AUTHORITY_HOSTS", "login.internal.example, LOGIN.example")]).unwrap();
+    assert_eq!(settings.authority_hosts, ["login.internal.example", "login.example"]);
+    assert!(problem(&[("SP_AUTHORITY_HOSTS", "https://login.example/t")]).contains("SP_AUTHORITY_HOSTS"));
+}
+
+#[test]
 fn exactly_one_credential_is_wanted() {
     assert!(without_secret(&[]).unwrap_err().to_string().contains("SP_APP_PW is missing"));
     assert!(problem(&[("SP_APP_CERT", "/c.pem")]).contains("one credential is wanted"));
