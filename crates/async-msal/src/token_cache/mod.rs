@@ -1,5 +1,12 @@
 //! The token cache, in MSAL's unified schema: a session of MSAL Python opens here and the other way
 //! round.
+//!
+//! Three things differ from MSAL Python (1.21 to 1.39):
+//!
+//! - A token is renewed when less than 300 seconds of its life are left, as there; or less than half of its life, where it
+//!   lives for less than ten minutes. MSAL renews such a token on every request in the end.
+//! - A token past its `refresh_on` is handed out at once, and says that a renewal is due; MSAL renews it first.
+//! - A cache that was written under another name of the same cloud's host is read without asking the network.
 
 mod accounts;
 mod entry;

@@ -1,3 +1,6 @@
+mod properties;
+mod refusals;
+
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
