@@ -43,3 +43,39 @@ impl Throttle {
         waiting.insert(sha256(token.expose_secret().as_bytes()), now + pause);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Duration = Duration::from_secs(1_000);
+
+    fn told_to_wait(seconds: u64) -> Error {
+        Error::Throttled { retry_after: Some(Duration::from_secs(seconds)), server: None }
+    }
+
+    fn token(number: usize) -> RefreshToken {
+        RefreshToken::new(format!("token {number}"))
+    }
+
+    #[test]
+    fn pause_of_one_token_holds_up_no_other_and_ends() {
+        let throttle = Throttle::default();
+        throttle.note(&token(1), &told_to_wait(30), NOW);
+        let waiting = throttle.check(&token(1), NOW + Duration::from_secs(10)).unwrap_err();
+        assert_eq!(waiting.retry_after(), Some(Duration::from_secs(20)));
+        assert!(throttle.check(&token(2), NOW).is_ok());
+        assert!(throttle.check(&token(1), NOW + Duration::from_secs(30)).is_ok());
+    }
+
+    #[test]
+    fn the_one_soonest_free_is_forgotten_where_too_many_wait() {
+        let throttle = Throttle::default();
+        for number in 0..=MOST {
+            throttle.note(&token(number), &told_to_wait(10 + number as u64), NOW);
+        }
+        assert_eq!(throttle.0.lock().unwrap().len(), MOST);
+        assert!(throttle.check(&token(0), NOW).is_ok());
+        assert!(throttle.check(&token(MOST), NOW).is_err());
+    }
+}
