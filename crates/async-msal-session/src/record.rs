@@ -158,12 +158,16 @@ impl SessionRecord {
         self.items.extend(own.map(|(name, raw)| (name.clone(), raw.clone())));
     }
 
-    /// Takes over what Graph said of the same person.
+    /// Takes over what Graph said of the same person. A Python service stores `null` where Graph knew nothing, and nobody is
+    /// signed in without a mail.
     pub(crate) fn take_profile(&mut self, other: &Self) {
-        for name in [item::MAIL, item::NAME, item::MANAGER_MAIL, item::MANAGER_NAME, item::PROFILE_DUE] {
-            if let Some(raw) = other.items.get(name) {
-                self.items.insert(name.to_owned(), raw.clone());
+        for name in [item::MAIL, item::NAME, item::MANAGER_MAIL, item::MANAGER_NAME] {
+            if let Some(text) = other.text(name) {
+                self.set(name, &text.into());
             }
+        }
+        if let Some(due) = other.item(item::PROFILE_DUE) {
+            self.set(item::PROFILE_DUE, &due);
         }
     }
 

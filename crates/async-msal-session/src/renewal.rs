@@ -166,7 +166,10 @@ impl Attempt<'_> {
             let _room =
                 keep(self.msal, self.lease.as_ref(), self.msal.background().token_requests().acquire()).await;
             // Never a local copy: another node may have renewed while the lease was waited for.
-            let loaded = self.load().await?;
+            let loaded = match self.load().await {
+                Err(error @ Error::Store(_)) => return self.old_or(loaded, &person, error),
+                read => read?,
+            };
             let person = self::person(&loaded)?;
             if let Some(token) = self.settled(&loaded, &person) {
                 return Ok((Renewed { token, loaded }, "taken_over"));

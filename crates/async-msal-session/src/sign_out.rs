@@ -58,10 +58,10 @@ impl Msal {
         post_logout_redirect_uri: &Url,
         state: Option<&str>,
     ) -> Result<SignedOut, Error> {
-        // The second is one of the other layout, should an earlier taking-over have left it behind.
-        let keys = [self.store_key(id), self.other_key(id)];
+        // The record of the other layout first: whoever takes it over at this moment finds it gone and undoes that.
+        let keys = [self.other_key(id), self.store_key(id)];
         let ended = match self.end_record(&keys[0], "sign_out").await {
-            Ok(ended) => self.end_record(&keys[1], "sign_out").await.map(|_| ended),
+            Ok(former) => self.end_record(&keys[1], "sign_out").await.map(|ended| ended.or(former)),
             failed => failed,
         };
         let ended = ended.inspect_err(|_| self.end_later(&keys, "sign_out"))?;

@@ -58,6 +58,12 @@ impl AsyncMsal {
         Some(TokenInfo { expires_on: token.expires_on, scopes: token.scopes })
     }
 
+    /// Whether [`get_token`](Self::get_token) needs no renewal.
+    pub(crate) fn holds_token(&self, scopes: &Scopes) -> bool {
+        let Ok((cache, person)) = self.tokens() else { return false };
+        matches!(self.msal().client().find_access_token(&cache, &person.account, scopes), Lookup::Hit(_))
+    }
+
     /// Changes the token cache itself and saves it, merged with what others saved meanwhile. For tools that repair or
     /// age a session; an application has no need of it.
     ///

@@ -94,6 +94,10 @@ impl AsyncMsal {
 
     /// Fetches the profile of a session that is just being made, until `deadline`; what fails is fetched later.
     pub(crate) async fn fetch_profile_by(&self, deadline: Instant) {
+        if !self.holds_token(self.msal().settings().scopes()) {
+            // Renewing must not be dropped at the deadline: the refresh token it brings would be lost.
+            return self.set_own(item::PROFILE_DUE, Some(self.msal().clock().now().into()));
+        }
         match self.fetch_profile(deadline).await {
             Ok(profile) => self.keep_profile(&profile),
             Err(error) => {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use moka::future::Cache;
 use moka::ops::compute::Op;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::flights::Flights;
 use super::{Cause, Request};
@@ -34,6 +34,8 @@ const LONGEST_BACK_OFF: Duration = Duration::from_secs(3600);
 /// How long, and with which pauses, saving is tried again: about as long as the token lives.
 const SAVE_FOR: Duration = Duration::from_secs(3600);
 const SAVE_PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+/// Attempts to save at a time.
+const SAVING: usize = 16;
 
 /// The memory of renewals of one process.
 #[derive(Debug)]
@@ -41,6 +43,7 @@ pub(crate) struct Renewals {
     locks: Cache<StoreKey, Arc<Mutex<()>>>,
     failures: Cache<String, Remembered>,
     unsaved: Cache<StoreKey, Arc<Patch>>,
+    saving: Semaphore,
     pub(super) flights: Flights,
 }
 
@@ -56,6 +59,7 @@ impl Renewals {
             locks: Cache::builder().max_capacity(CAPACITY).time_to_idle(LOCK_IDLE).build(),
             failures: Cache::builder().max_capacity(CAPACITY).time_to_live(LONGEST_BACK_OFF).build(),
             unsaved: Cache::builder().max_capacity(CAPACITY).time_to_live(SAVE_FOR * 2).build(),
+            saving: Semaphore::new(SAVING),
             flights: Flights::default(),
         }
     }
@@ -74,6 +78,11 @@ impl Renewals {
     /// Renewed tokens of a session that the store would not take yet.
     pub(crate) async fn unsaved(&self, key: &StoreKey) -> Option<Arc<Patch>> {
         self.unsaved.get(key).await
+    }
+
+    /// Whether it is still remembered; beyond the capacity the oldest are not.
+    async fn waits(&self, key: &StoreKey) -> bool {
+        self.unsaved.get(key).await.is_some()
     }
 
     /// Keeps a renewal the store would not take, on top of an earlier one that still waits; both, as they are to be saved.
@@ -160,24 +169,29 @@ pub(super) async fn failed_elsewhere(msal: &Msal, request: &Request, person: &Pe
     serde_json::from_slice(&text).ok().map(Error::Earlier)
 }
 
-/// Tries to save renewed tokens again until it works, the session ends, or a minute has passed.
+/// Tries to save renewed tokens again until it works, the session ends, or the time is over.
 pub(super) async fn keep_saving(msal: &Msal, key: &StoreKey, patch: &Arc<Patch>) {
     let (started, mut pause) = (Instant::now(), SAVE_PAUSES.0);
     let outcome = loop {
         if started.elapsed() > SAVE_FOR {
-            tracing::error!(target: telemetry::TARGET, session = %key.handle(), "a renewed token was not saved");
             break "given_up";
         }
+        // A process that stops goes on trying while it waits for its tasks.
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(SAVE_PAUSES.1);
+        // A store in trouble is not asked by all at once.
+        let _turn = msal.renewals().saving.acquire().await;
         match msal.save_patch(key, patch, Slide::No, None).await {
             Ok(_) => break "saved_later",
-            Err(Error::Store(_)) => {}
+            Err(Error::Store(_)) if msal.renewals().waits(key).await => {}
+            Err(Error::Store(_)) => break "given_up",
             Err(_) => break "session_ended",
         }
     };
     telemetry::count(telemetry::SAVE_FAILURES, "outcome", outcome);
-    if outcome != "given_up" {
+    if outcome == "given_up" {
+        tracing::error!(target: telemetry::TARGET, session = %key.handle(), "a renewed token was not saved");
+    } else {
         msal.renewals().forget_saved(key, patch).await;
     }
 }

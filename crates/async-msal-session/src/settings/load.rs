@@ -132,6 +132,11 @@ impl Reader {
     fn secrets(&mut self) -> (bool, Vec<ClientSecret>) {
         let present = self.text(name::SP_APP_PW);
         let former = self.text(name::SP_APP_PW_FORMER).unwrap_or_default();
+        if present.is_none() && !former.is_empty() {
+            // Keys derived from it would seal too, and it is retired since others may know it.
+            self.invalid(name::SP_APP_PW_FORMER, "it is of no use without SP_APP_PW; SESSION_KEYS seal then");
+            return (false, Vec::new());
+        }
         let former = value::list(&former).map(ClientSecret::new);
         (present.is_some(), present.map(ClientSecret::new).into_iter().chain(former).collect())
     }

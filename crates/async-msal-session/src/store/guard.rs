@@ -76,7 +76,9 @@ pub(crate) struct StoreGuard {
 impl StoreGuard {
     pub(crate) fn new(inner: Arc<dyn SessionStore>, limit: Duration, clock: Arc<dyn Clock>) -> Self {
         let episodes = Arc::new(Episodes::new(inner.kind(), clock.now()));
-        Self { inner, limit, clock, episodes, reads: Together::default() }
+        // Twenty reads of one record at a time, at most.
+        let reads = Together::new(limit / 20);
+        Self { inner, limit, clock, episodes, reads }
     }
 
     /// Runs one call under the time limit: `guard.run(Operation::Load, |s| s.load(&key))`.
@@ -120,8 +122,10 @@ impl StoreGuard {
         match way {
             Way::Alone(_turn) => self.run(Operation::Load, |store| store.load_cached(key)).await,
             Way::Shared(place) => {
+                // The read has its own limit, and begins by then.
                 let late = StoreError::Timeout { operation: Operation::Load.name(), limit: self.limit };
-                tokio::time::timeout(self.limit, place.answer()).await.unwrap_or(Err(late))
+                let limit = self.limit + 2 * self.reads.patience();
+                tokio::time::timeout(limit, place.answer()).await.unwrap_or(Err(late))
             }
         }
     }

@@ -1,5 +1,5 @@
-//! Reads of one record that many want at once, as the requests of one page do: one goes on at a time, and all who come
-//! meanwhile share the next.
+//! Reads of one record that many want at once, as the requests of one page do: all who come while one goes on share the
+//! next, which begins when that one ends, or a moment after it was first wanted.
 //!
 //! The next, and not the one under way: that one may have been answered before a sign-out or a save that the caller knows
 //! of. What a caller gets was read after it asked, as if it had read alone.
@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
@@ -19,15 +20,19 @@ pub(super) type Answer = Result<Option<Stored>, StoreError>;
 type Next = Shared<BoxFuture<'static, Result<Option<Stored>, Arc<StoreError>>>>;
 
 /// As many as records that are being read.
-#[derive(Clone, Default)]
-pub(super) struct Together(Arc<Mutex<HashMap<StoreKey, Reads>>>);
+#[derive(Clone)]
+pub(super) struct Together {
+    records: Arc<Mutex<HashMap<StoreKey, Reads>>>,
+    /// The longest the next read waits for the one under way: a store that is slow is not made slower.
+    patience: Duration,
+}
 
 /// The reads of one record.
 #[derive(Default)]
 struct Reads {
-    /// Whether one goes on.
-    reading: bool,
-    /// The one after it, which has not begun.
+    /// How many go on.
+    reading: usize,
+    /// The one after them, which has not begun.
     next: Option<Next>,
     /// It begins when this is dropped.
     holds_back: Option<oneshot::Sender<()>>,
@@ -48,11 +53,21 @@ impl fmt::Debug for Together {
 }
 
 impl Together {
+    /// See `patience`.
+    pub(super) fn new(patience: Duration) -> Self {
+        Self { records: Arc::default(), patience }
+    }
+
+    /// The longest a caller waits before its read begins.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
+    }
+
     /// `read` is the next read, should there be none to share.
     pub(super) fn join(&self, key: &StoreKey, read: impl FnOnce() -> BoxFuture<'static, Answer>) -> Way {
         let mut map = self.map();
         let Some(reads) = map.get_mut(key) else {
-            map.insert(key.clone(), Reads { reading: true, ..Reads::default() });
+            map.insert(key.clone(), Reads { reading: 1, ..Reads::default() });
             return Way::Alone(Turn { together: self.clone(), key: key.clone() });
         };
         let next = reads.next.get_or_insert_with(|| {
@@ -61,7 +76,7 @@ impl Together {
             let (together, key, read) = (self.clone(), key.clone(), read());
             let next = async move {
                 // Dropped, never sent.
-                drop(begins.await);
+                drop(tokio::time::timeout(together.patience, begins).await);
                 let _turn = together.begin(key);
                 read.await.map_err(Arc::new)
             };
@@ -72,14 +87,19 @@ impl Together {
 
     /// From now on who comes shares the one after.
     fn begin(&self, key: StoreKey) -> Turn {
-        let begun = self.map().insert(key.clone(), Reads { reading: true, ..Reads::default() });
+        let mut map = self.map();
+        let reads = map.entry(key.clone()).or_default();
+        reads.reading += 1;
+        reads.holds_back = None;
+        let begun = reads.next.take();
+        drop(map);
         // It holds the future that runs this.
         drop(begun);
         Turn { together: self.clone(), key }
     }
 
     fn map(&self) -> MutexGuard<'_, HashMap<StoreKey, Reads>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.records.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -93,9 +113,9 @@ impl Drop for Turn {
     fn drop(&mut self) {
         let mut map = self.together.map();
         let Some(reads) = map.get_mut(&self.key) else { return };
-        reads.reading = false;
+        reads.reading = reads.reading.saturating_sub(1);
         reads.holds_back = None;
-        if reads.next.is_none() {
+        if reads.reading == 0 && reads.next.is_none() {
             map.remove(&self.key);
         }
     }
@@ -127,7 +147,7 @@ impl Drop for Place {
             Some(next) if next.strong_count().is_none_or(|holders| holders <= 1) => reads.next.take(),
             _ => None,
         };
-        if forsaken.is_some() && !reads.reading {
+        if forsaken.is_some() && reads.reading == 0 {
             map.remove(&self.key);
         }
         drop(map);
@@ -146,6 +166,8 @@ mod tests {
     use crate::session_id::{SessionId, SessionLayout};
     use crate::store::Version;
 
+    const FOREVER: Duration = Duration::from_secs(3600);
+
     fn key() -> StoreKey {
         StoreKey::new(SessionLayout::Sealed, "t", &SessionId::generate(&SystemRandom::default()).unwrap())
     }
@@ -160,7 +182,11 @@ mod tests {
 
     impl Slow {
         fn new() -> Self {
-            Self { together: Together::default(), begun: Arc::default(), gate: Arc::new(Semaphore::new(0)) }
+            Self {
+                together: Together::new(FOREVER),
+                begun: Arc::default(),
+                gate: Arc::new(Semaphore::new(0)),
+            }
         }
 
         async fn once(self) -> Answer {
@@ -222,6 +248,22 @@ mod tests {
             assert_eq!(other.await.unwrap(), "1");
         }
         assert_eq!(late.await.unwrap(), "2");
+        assert!(slow.together.map().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_slow_read_is_waited_for_a_moment_and_no_longer() {
+        let (mut slow, key) = (Slow::new(), key());
+        slow.together = Together::new(Duration::from_millis(25));
+        let first = slow.spawn(&key);
+        slow.begun(1).await;
+        let second = slow.spawn(&key);
+        // The second begins though the first goes on.
+        while slow.begun.load(Ordering::SeqCst) < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        slow.gate.add_permits(2);
+        assert_eq!((first.await.unwrap(), second.await.unwrap()), ("0".to_owned(), "1".to_owned()));
         assert!(slow.together.map().is_empty());
     }
 

@@ -219,3 +219,27 @@ async fn a_create_that_only_seemed_to_fail_leaves_no_second_record() {
     let sessions: Vec<_> = futures_util::TryStreamExt::try_collect(page).await.unwrap();
     assert_eq!(sessions.len(), 1);
 }
+
+#[tokio::test]
+async fn two_requests_at_once_on_a_slow_store_are_both_answered() {
+    let limit = Duration::from_secs(4);
+    let world = World::with(Policy::default(), |builder| builder.store_timeout(limit)).await;
+    let id = world.sign_in(ADA).await;
+    let before = world.store.calls("load");
+    let gate = world.store.gate("load");
+    let ask = || {
+        let (msal, id) = (world.msal.clone(), id.clone());
+        tokio::spawn(async move { msal.load_session(&id).await.map(|session| session.is_some()) })
+    };
+    let first = ask();
+    while world.store.calls("load") == before {
+        tokio::task::yield_now().await;
+    }
+    // The second does not wait for the first, which takes nearly as long as it may.
+    let second = ask();
+    while world.store.calls("load") < before + 2 {
+        tokio::task::yield_now().await;
+    }
+    gate.add_permits(2);
+    assert!(first.await.unwrap().unwrap() && second.await.unwrap().unwrap());
+}

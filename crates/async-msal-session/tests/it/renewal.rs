@@ -349,3 +349,19 @@ async fn scopes_never_consented_need_the_user() {
     let refused = session.get_token(&mail_scopes()).await.unwrap_err();
     assert!(refused.is_interaction_required(), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_store_that_stumbles_after_the_lease_costs_nobody_the_token_that_still_lives() {
+    let world = World::new().await;
+    let id = world.sign_in(ADA).await;
+    world.clock.advance(3400);
+    let session = world.load(&id).await;
+    let gate = world.store.gate_once("acquire_lease");
+    let asking = tokio::spawn(async move { session.get_token(&user_scopes()).await });
+    while world.store.calls("acquire_lease") == 0 {
+        tokio::task::yield_now().await;
+    }
+    world.store.fail("load", 1);
+    gate.add_permits(1);
+    asking.await.unwrap().expect("200 seconds are left");
+}

@@ -436,3 +436,16 @@ async fn layout_aiohttp_writes_what_python_reads() {
         serde_json::from_str(record["session"]["token_cache"].as_str().unwrap()).unwrap();
     assert!(cache["RefreshToken"].is_object());
 }
+
+#[tokio::test]
+async fn who_has_no_mail_in_a_record_of_python_signs_in_over_it() {
+    for (person, mail) in [(CLEO, serde_json::Value::Null), (CLEO, "".into()), (GIL, serde_json::Value::Null)]
+    {
+        let world = World::with(Policy::default(), |builder| builder.layout(SessionLayout::Aiohttp)).await;
+        let id = world.signed_in_by_python(person, |record| record["session"]["mail"] = mail.clone()).await;
+        let request = request().with_present_session(&id);
+        let signed_in = world.sign_in_as(request, person).await.unwrap().session_id;
+        let session = world.load(&signed_in).await;
+        assert!(session.is_authenticated(), "{person} {mail:?}: {:?}", session.mail());
+    }
+}

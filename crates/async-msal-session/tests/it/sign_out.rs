@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use async_msal_emulator::LogoutTokenRequest;
-use async_msal_session::{Error, SessionId};
+use async_msal_emulator::{LogoutTokenRequest, Policy};
+use async_msal_session::{Error, SessionId, SessionLayout};
 
 use crate::support::{ADA, World, user_scopes};
 
@@ -86,4 +86,29 @@ async fn a_logout_token_ends_sessions_in_a_store_without_room_for_its_mark() {
     world.store.refuse("replace_once");
     assert_eq!(world.msal.sign_out_by_logout_token(&logout_token(&world)).await.unwrap(), 1);
     assert!(world.msal.load_session(&id).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_record_taken_over_while_its_user_signs_out_is_signed_out_too() {
+    let name = "both";
+    let world =
+        World::with(Policy::default(), |builder| builder.cookie_name(name).layout(SessionLayout::Aiohttp))
+            .await;
+    let id = world.sign_in(ADA).await;
+    let sealed = world.node(|builder| builder.cookie_name(name));
+    let before = world.store.calls("load");
+    let gate = world.store.gate("load");
+    gate.add_permits(1);
+    let (node, same) = (sealed.clone(), id.clone());
+    let page = "https://app.example/user/signed-out".parse().unwrap();
+    let ending = tokio::spawn(async move { node.sign_out(&same, &page, None).await.unwrap().was_signed_in });
+    // Between its two records, another request of the same browser comes.
+    while world.store.calls("load") < before + 2 {
+        tokio::task::yield_now().await;
+    }
+    world.store.fail("load", 0);
+    drop(sealed.load_session(&id).await.unwrap());
+    gate.add_permits(10);
+    assert!(ending.await.unwrap());
+    assert!(sealed.load_session(&id).await.unwrap().is_none());
 }

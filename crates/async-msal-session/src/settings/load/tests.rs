@@ -132,6 +132,13 @@ fn a_read_cache_is_for_redis() {
 }
 
 #[test]
+fn a_retired_secret_alone_seals_nothing() {
+    let problem =
+        problem(&[("SP_APP_PW", ""), ("SP_APP_ASSERTION_FILE", "/t"), ("SP_APP_PW_FORMER", "canary")]);
+    assert!(problem.contains("SP_APP_PW_FORMER") && !problem.contains("canary"), "{problem}");
+}
+
+#[test]
 fn neither_debug_nor_an_error_repeats_a_secret() {
     let settings = read(&[("SP_APP_PW_FORMER", "canary-old"), ("SESSION_KEYS", &"0a".repeat(32))]).unwrap();
     assert!(!format!("{settings:?}").contains("canary"));

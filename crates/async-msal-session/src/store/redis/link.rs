@@ -92,8 +92,9 @@ impl Link {
             }
             state.live = None;
             match &state.attempt {
-                Some(running) => running.clone(),
-                None => state.attempt.insert(self.attempt()).clone(),
+                Some(running) if running.peek().is_none() => running.clone(),
+                // It panicked, or its runtime is gone.
+                _ => state.attempt.insert(self.attempt()).clone(),
             }
         };
         attempt.await

@@ -74,11 +74,11 @@ else
 end
 return 2";
 
-/// The first time counts, the set lives as long as its longest-lived entry, and it holds the newest so many. No session lives
-/// longer than an entry, so entries that are older point to nothing.
+/// The first time counts, the set lives as long as its longest-lived entry, and it holds the newest so many. An entry
+/// twice as old as a session can become points to nothing, unless a Python service signed in again under the same key.
 const INDEX_ADD: &str = "\
 local now = redis.call('TIME')[1]
-redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. (now - ARGV[2]))
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. (now - 2 * ARGV[2]))
 redis.call('ZADD', KEYS[1], 'NX', now, ARGV[1])
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - tonumber(ARGV[3]))
 if redis.call('TTL', KEYS[1]) < tonumber(ARGV[2]) then

@@ -52,7 +52,7 @@ async fn entries_older_than_any_session_make_room_by_themselves() {
     let server = RedisServer::start();
     let store = open(&server);
     let name = [IndexKey::new("async-msal:user:1".to_owned())];
-    for (age, member) in [(3700, "past"), (3500, "alive")] {
+    for (age, member) in [(7300, "past"), (7100, "alive")] {
         let fill =
             format!("redis.call('ZADD', 'async-msal:user:1', redis.call('TIME')[1] - {age}, '{member}')");
         server.cli(&["EVAL", &fill, "0"]);
