@@ -128,6 +128,9 @@ async fn lead(
     }
 }
 
+/// The record after a save, and the token of another node that stands in place of ours.
+type Saved = (Loaded, Option<TokenResult>);
+
 /// One renewal under the session's lock.
 struct Attempt<'a> {
     msal: &'a Msal,
@@ -258,8 +261,16 @@ impl Attempt<'_> {
             patch.set(item::IDENTITY, person.identity.renewed(token.claims(), token.raw()).to_value());
         }
         // A refusal may have changed the cache too: tokens for fewer scopes than asked are kept.
-        let saved = if cache.has_changed() { self.save(patch, &loaded).await? } else { loaded };
+        let mut theirs = None;
+        let saved = if cache.has_changed() {
+            let (saved, newer) = self.save(patch, loaded, person).await?;
+            theirs = newer;
+            saved
+        } else {
+            loaded
+        };
         match result {
+            Ok(_) if let Some(token) = theirs => Ok((Renewed { token, loaded: saved }, "taken_over")),
             Ok(token) => Ok((Renewed { token, loaded: saved }, "renewed")),
             // The answer was for somebody else (OpenID Connect Core 12.2): whose session this is has become doubtful.
             Err(error) if error.ends_session() => {
@@ -281,19 +292,39 @@ impl Attempt<'_> {
     }
 
     /// Saves what was renewed. The store's trouble is not the caller's: the token is handed out, and saved later.
-    async fn save(&mut self, patch: Patch, loaded: &Loaded) -> Result<Loaded, Error> {
-        match self.msal.save_patch(&self.request.key, &patch, Slide::No, Some(loaded.clone())).await {
+    async fn save(&mut self, patch: Patch, loaded: Loaded, person: &Person) -> Result<Saved, Error> {
+        match self.save_unless_fenced(&patch, loaded.clone(), person).await {
             Err(Error::Store(error)) => {
                 telemetry::count(telemetry::SAVE_FAILURES, "outcome", "retrying");
                 tracing::error!(target: telemetry::TARGET, %error, "a renewed token could not be saved; trying again");
                 let patch = self.msal.renewals().keep_unsaved(&self.request.key, patch).await;
                 self.unsaved = Some(Arc::clone(&patch));
-                let mut local = loaded.clone();
+                let mut local = loaded;
                 local.apply_locally(self.msal, &patch);
-                Ok(local)
+                Ok((local, None))
             }
             other => other,
         }
+    }
+
+    /// The fence: where the record was changed meanwhile, and the lease is another node's by now which has renewed too, its
+    /// tokens stand, whatever the two clocks say, and are handed out.
+    async fn save_unless_fenced(&self, patch: &Patch, from: Loaded, person: &Person) -> Result<Saved, Error> {
+        let key = &self.request.key;
+        if let Some(saved) = self.msal.try_save(key, patch, Slide::No, from).await? {
+            return Ok((saved, None));
+        }
+        let now = self.load().await?;
+        match lease::is_ours(self.msal, self.lease.as_ref()).await {
+            Ok(false) => {
+                if let Some(token) = self.settled(&now, person) {
+                    return Ok((now, Some(token)));
+                }
+            }
+            Err(error) if !error.reads_go_on() => return Err(error.into()),
+            Ok(true) | Err(_) => {}
+        }
+        Ok((self.msal.save_patch(key, patch, Slide::No, Some(now)).await?, None))
     }
 
     /// The old token while it has not expired, and a report; else the failure.

@@ -78,7 +78,7 @@ impl Msal {
     }
 
     /// One round of a save; `None` on a conflict.
-    async fn try_save(
+    pub(crate) async fn try_save(
         &self,
         key: &StoreKey,
         patch: &Patch,

@@ -8,12 +8,14 @@ use std::process::Command;
 
 use crate::clock::FakeClock;
 use crate::process::{Process, free_port, until};
+use crate::tls::TlsFiles;
 
 /// A `postgres` of its own: one database, which a user with a password may enter.
 #[derive(Debug)]
 pub struct PostgresServer {
     builder: PostgresServerBuilder,
     folder: tempfile::TempDir,
+    tls: Option<TlsFiles>,
     port: u16,
     process: Process,
 }
@@ -24,7 +26,7 @@ pub struct PostgresServer {
 pub struct PostgresServerBuilder {
     options: Vec<String>,
     clock: Option<FakeClock>,
-    tls: Option<(String, String)>,
+    tls: bool,
 }
 
 impl PostgresServerBuilder {
@@ -34,9 +36,10 @@ impl PostgresServerBuilder {
         self
     }
 
-    /// Speaks TLS with this certificate and key, both in PEM, to those who ask for it.
-    pub fn tls(mut self, certificate: &str, key: &str) -> Self {
-        self.tls = Some((certificate.to_owned(), key.to_owned()));
+    /// Speaks TLS to those who ask for it, with a certificate for loopback of an authority made for it
+    /// ([`PostgresServer::ca_file`]).
+    pub fn tls(mut self) -> Self {
+        self.tls = true;
         self
     }
 
@@ -54,38 +57,18 @@ impl PostgresServerBuilder {
     pub fn start(self) -> PostgresServer {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).expect("the folder's mode");
-        self.prepare(folder.path());
+        let tls = self.tls.then(|| TlsFiles::make(folder.path()));
+        prepare(folder.path());
         for _ in 0..20 {
             let port = free_port();
-            let mut process = spawn(&self, folder.path(), port);
+            let mut process = spawn(&self, folder.path(), port, tls.as_ref());
             until("postgres listens", || !process.is_running() || listens(port));
             if process.is_running() {
-                return PostgresServer { builder: self, folder, port, process };
+                return PostgresServer { builder: self, folder, tls, port, process };
             }
         }
         let log = std::fs::read_to_string(folder.path().join("log")).unwrap_or_default();
         panic!("postgres does not start: {log}");
-    }
-
-    fn prepare(&self, folder: &Path) {
-        let (data, password) = (folder.join("data"), folder.join("password"));
-        std::fs::create_dir(&data).expect("the data folder");
-        std::fs::write(&password, PostgresServer::PASSWORD).expect("the password file");
-        if let Some((certificate, key)) = &self.tls {
-            std::fs::write(folder.join("server.crt"), certificate).expect("the certificate");
-            std::fs::write(folder.join("server.key"), key).expect("the key");
-            std::fs::set_permissions(folder.join("server.key"), PermissionsExt::from_mode(0o600))
-                .expect("the key's mode");
-        }
-        if is_root() {
-            let done = Command::new("chown").args(["-R", "postgres:postgres"]).arg(folder).status();
-            assert!(done.is_ok_and(|status| status.success()), "chown postgres");
-        }
-        let output = as_postgres("initdb", |command| {
-            command.args(["--auth=scram-sha-256", "--username=msal", "--no-sync", "--encoding=UTF8"]);
-            command.args(["--no-instructions", "--pwfile"]).arg(&password).arg("-D").arg(&data);
-        });
-        assert!(output.status.success(), "initdb: {output:?}");
     }
 }
 
@@ -119,6 +102,15 @@ impl PostgresServer {
         format!("postgres://msal:{}@127.0.0.1:{}/postgres", Self::PASSWORD, self.port)
     }
 
+    /// The file with the authority of its certificate.
+    ///
+    /// # Panics
+    /// Where it was not started with TLS.
+    #[must_use]
+    pub fn ca_file(&self) -> &Path {
+        &self.tls.as_ref().expect("started with tls()").ca
+    }
+
     /// Kills it, as a power cut does.
     ///
     /// # Panics
@@ -143,7 +135,7 @@ impl PostgresServer {
     /// Where it does not start.
     pub fn restart(&mut self) {
         self.kill9();
-        self.process = spawn(&self.builder, self.folder.path(), self.port);
+        self.process = spawn(&self.builder, self.folder.path(), self.port, self.tls.as_ref());
         until("postgres listens again", || listens(self.port));
     }
 
@@ -211,7 +203,22 @@ impl Drop for PostgresServer {
     }
 }
 
-fn spawn(builder: &PostgresServerBuilder, folder: &Path, port: u16) -> Process {
+fn prepare(folder: &Path) {
+    let (data, password) = (folder.join("data"), folder.join("password"));
+    std::fs::create_dir(&data).expect("the data folder");
+    std::fs::write(&password, PostgresServer::PASSWORD).expect("the password file");
+    if is_root() {
+        let done = Command::new("chown").args(["-R", "postgres:postgres"]).arg(folder).status();
+        assert!(done.is_ok_and(|status| status.success()), "chown postgres");
+    }
+    let output = as_postgres("initdb", |command| {
+        command.args(["--auth=scram-sha-256", "--username=msal", "--no-sync", "--encoding=UTF8"]);
+        command.args(["--no-instructions", "--pwfile"]).arg(&password).arg("-D").arg(&data);
+    });
+    assert!(output.status.success(), "initdb: {output:?}");
+}
+
+fn spawn(builder: &PostgresServerBuilder, folder: &Path, port: u16, tls: Option<&TlsFiles>) -> Process {
     let start = |command: &mut Command| {
         command.arg("-D").arg(folder.join("data")).args([
             "-c",
@@ -222,9 +229,9 @@ fn spawn(builder: &PostgresServerBuilder, folder: &Path, port: u16) -> Process {
         command.args(["-c", &format!("port={port}"), "-c", "unix_socket_directories="]);
         command.args(["-c", "logging_collector=on", "-c", "log_filename=log", "-c", "log_connections=on"]);
         command.args(["-c", &format!("log_directory={}", folder.display())]);
-        if builder.tls.is_some() {
-            command.args(["-c", "ssl=on", "-c", &format!("ssl_cert_file={}/server.crt", folder.display())]);
-            command.args(["-c", &format!("ssl_key_file={}/server.key", folder.display())]);
+        if let Some(files) = tls {
+            command.args(["-c", "ssl=on", "-c", &format!("ssl_cert_file={}", files.certificate.display())]);
+            command.args(["-c", &format!("ssl_key_file={}", files.key.display())]);
         }
         for option in &builder.options {
             command.args(["-c", option]);

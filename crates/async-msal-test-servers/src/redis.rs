@@ -28,6 +28,8 @@ pub struct RedisServerBuilder {
     user: Option<(String, String)>,
     clock: Option<FakeClock>,
     tls: bool,
+    /// Files that several servers share, in place of its own.
+    tls_files: Option<TlsFiles>,
 }
 
 impl RedisServerBuilder {
@@ -59,6 +61,12 @@ impl RedisServerBuilder {
         self
     }
 
+    /// Speaks TLS with the files of another, which trusts it for that.
+    pub(crate) fn tls_as(mut self, files: &TlsFiles) -> Self {
+        self.tls_files = Some(files.clone());
+        self
+    }
+
     /// Shows the server this clock.
     pub fn with_clock(mut self, clock: &FakeClock) -> Self {
         self.clock = Some(clock.clone());
@@ -83,7 +91,7 @@ impl RedisServerBuilder {
     #[must_use]
     pub fn start_without_waiting(self) -> RedisServer {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let tls = self.tls.then(|| TlsFiles::make(folder.path()));
+        let tls = self.tls_files.clone().or_else(|| self.tls.then(|| TlsFiles::make(folder.path())));
         for _ in 0..20 {
             let port = free_port();
             let mut process = spawn(&self, folder.path(), port, tls.as_ref());

@@ -1,21 +1,24 @@
 //! A certificate for loopback and the authority that signed it.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 /// The files a server is started with.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct TlsFiles {
-    certificate: PathBuf,
-    key: PathBuf,
-    ca: PathBuf,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    pub(crate) ca: PathBuf,
     pub(crate) ca_pem: String,
 }
 
 impl TlsFiles {
     pub(crate) fn make(folder: &Path) -> Self {
         let mut authority = CertificateParams::new(Vec::<String>::new()).expect("no names");
+        // Another name than a certificate's has by itself: OpenSSL takes one that names itself its issuer for self-signed.
+        authority.distinguished_name.push(DnType::CommonName, "Test authority");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority_key = KeyPair::generate().expect("a key");
         let ca_pem = authority.self_signed(&authority_key).expect("an authority").pem();
@@ -32,6 +35,8 @@ impl TlsFiles {
         };
         std::fs::write(&files.certificate, server.pem()).expect("a file");
         std::fs::write(&files.key, server_key.serialize_pem()).expect("a file");
+        // PostgreSQL takes no key that others can read.
+        std::fs::set_permissions(&files.key, PermissionsExt::from_mode(0o600)).expect("the key's mode");
         std::fs::write(&files.ca, &files.ca_pem).expect("a file");
         files
     }

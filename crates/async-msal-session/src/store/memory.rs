@@ -1,6 +1,7 @@
 //! Records in this process only: for tests, and for services that may forget everybody at a restart.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -23,14 +24,13 @@ const DEFAULT_CAPACITY: usize = 100_000;
 ///
 /// It is bounded: at most 100,000 records, and as many marks and index sets, unless told otherwise. When it is
 /// full of live things it refuses new ones with [`StoreError::Unavailable`]; nobody is signed out to make room.
-#[derive(Debug)]
 pub struct MemoryStore {
     tables: Mutex<Tables>,
     clock: Arc<dyn Clock>,
     capacity: usize,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Tables {
     records: BTreeMap<String, Record>,
     index: HashMap<String, BTreeMap<StoreKey, IndexRow>>,
@@ -39,28 +39,37 @@ struct Tables {
     counter: i64,
 }
 
-#[derive(Debug)]
 struct Record {
     stored: Stored,
     expires_at: i64,
 }
 
-#[derive(Debug)]
 struct IndexRow {
     added_at: i64,
     expires_at: i64,
 }
 
-#[derive(Debug)]
 struct Lease {
     owner: LeaseOwner,
     expires_at: i64,
 }
 
-#[derive(Debug)]
 struct Mark {
     value: Bytes,
     expires_at: i64,
+}
+
+/// Counts only: keys hold the session's id in layout aiohttp.
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tables, clock: _, capacity } = self;
+        let tables = tables.lock().unwrap_or_else(PoisonError::into_inner);
+        f.debug_struct("MemoryStore")
+            .field("records", &tables.records.len())
+            .field("marks", &tables.marks.len())
+            .field("capacity", capacity)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for MemoryStore {

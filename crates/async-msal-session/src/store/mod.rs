@@ -4,6 +4,8 @@
 //! layout aiohttp), and the keys of its index are hashes. What it must give is in [`SessionStore`]; the rules are
 //! proved for every store by one suite, [`contract`].
 
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod certificate;
 pub mod contract;
 mod episodes;
 mod guard;

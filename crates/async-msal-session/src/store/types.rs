@@ -204,8 +204,16 @@ impl fmt::Debug for PutOnce {
 }
 
 /// Where a scan goes on. Only the store that made it understands it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Cursor(String);
+
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(position) = self;
+        // It may be a record's key, which holds the session's id in layout aiohttp.
+        write!(f, "Cursor({})", &sha256_hex(position.as_bytes())[..8])
+    }
+}
 
 impl Cursor {
     /// Wraps the position.
@@ -222,13 +230,24 @@ impl Cursor {
 }
 
 /// One page of a scan.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct Page {
     /// Keys, as text since a store may hold other things too, and what is under them.
     pub records: Vec<(String, Stored)>,
     /// Where to go on; `None` at the end.
     pub next: Option<Cursor>,
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { records, next } = self;
+        // Keys hold the session's id in layout aiohttp.
+        f.debug_struct("Page")
+            .field("records", &format_args!("[{} records]", records.len()))
+            .field("next", next)
+            .finish()
+    }
 }
 
 impl Page {

@@ -14,9 +14,15 @@ mod records;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(feature = "redis")]
+mod redis_copies_end;
+#[cfg(feature = "redis")]
+mod redis_msal;
+#[cfg(feature = "redis")]
 mod redis_read_cache;
 #[cfg(feature = "redis")]
 mod redis_trouble;
+#[cfg(feature = "redis")]
+mod redis_walks;
 mod renewal;
 mod secrets;
 mod sign_in;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_msal_emulator::{Endpoint, Fault, FaultRule, Policy};
-use async_msal_session::async_msal::Scopes;
+use async_msal_session::async_msal::{Clock as _, ManualClock, Scopes};
 use async_msal_session::{Error, Msal, MsalBuilder, SessionId, SessionLayout};
 use futures_util::future::join_all;
 use serde_json::Value;
@@ -166,6 +166,39 @@ async fn a_node_paused_beyond_its_lease_overwrites_nothing_that_another_renewed(
     assert!(stored.access_token.ct_eq(&theirs.access_token), "the late save won");
     world.clock.advance(3601);
     world.load(&id).await.get_token(&user_scopes()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_holder_whose_lease_was_taken_over_saves_nothing_over_the_newer_tokens() {
+    let world = Arc::new(World::with(Policy::default(), aiohttp).await);
+    let id = world.expired(ADA).await;
+    let key = world.msal.store_key(&id);
+    // Its clock is ahead: by their times alone, its tokens are newer than those of whoever renews after it.
+    let holder = world.node_at(&ManualClock::new(world.clock.now() + 300), aiohttp);
+    let gate = world.store.gate_once("compare_and_set");
+    let late = {
+        let id = id.clone();
+        tokio::spawn(async move {
+            let session = holder.load_session(&id).await?.ok_or(Error::NotSignedIn)?;
+            session.get_token(&user_scopes()).await
+        })
+    };
+    while world.store.calls("compare_and_set") == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(world.refreshes(), 1, "it is held before it has renewed");
+    world.clock.advance(20);
+    let theirs = world.load(&id).await.get_token(&user_scopes()).await.unwrap();
+    let tokens = async || {
+        let record: Value = serde_json::from_slice(&world.store.peek(key.as_str()).await).unwrap();
+        record["session"]["token_cache"].clone()
+    };
+    let newer = tokens().await;
+    gate.add_permits(1);
+    let late = late.await.unwrap().unwrap();
+    assert_eq!(world.refreshes(), 2);
+    assert_eq!(tokens().await, newer, "the late save won");
+    assert!(late.access_token.ct_eq(&theirs.access_token), "its caller got a token that nobody kept");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use async_msal::SystemRandom;
 use async_msal_session::store::contract::{self, Bench};
-use async_msal_session::store::{RedisOptions, RedisStore, SessionStore, StoreError};
+use async_msal_session::store::{Expiry, RedisOptions, RedisStore, SessionStore, StoreError};
 use async_msal_session::{SessionId, SessionLayout, StoreKey};
 use async_msal_test_servers::{FakeClock, RedisCluster, RedisServer, Sentinel};
 
@@ -71,13 +71,45 @@ async fn the_older_protocol_will_do() {
     keeps_the_contract(open(&format!("{}?protocol=resp2", server.url())), clock).await;
 }
 
+async fn keeps_records_over_tls(url: &str, ca_pem: &str, foreign_ca_pem: &str) {
+    let options = RedisOptions::new(url);
+    for untrusting in [options.clone(), options.clone().ca_certificate_pem(foreign_ca_pem)] {
+        let refused = RedisStore::open_lazy(&untrusting).unwrap().ping().await.unwrap_err();
+        assert!(matches!(refused, StoreError::Denied { .. }), "{refused:?}");
+        assert!(refused.to_string().contains("certificate") && !refused.is_retryable(), "{refused}");
+    }
+    let store = RedisStore::open_lazy(&options.ca_certificate_pem(ca_pem)).unwrap();
+    for _ in 0..20 {
+        let key = new_key();
+        let version = store.create(&key, "one".into(), HOUR).await.unwrap().unwrap();
+        store.compare_and_set(&key, &version, "two".into(), Expiry::Keep).await.unwrap();
+        assert_eq!(store.load(&key).await.unwrap().unwrap().value, "two");
+        assert!(store.delete(&key).await.unwrap());
+    }
+}
+
 #[tokio::test]
 async fn tls_is_checked_against_the_authority_given() {
     let server = RedisServer::builder().tls().password("s3cret").start();
-    let options = RedisOptions::new(server.url().as_str());
-    let untrusted = RedisStore::open_lazy(&options).unwrap().ping().await;
-    assert!(matches!(untrusted, Err(StoreError::Unavailable { .. })), "{untrusted:?}");
-    RedisStore::open_lazy(&options.ca_certificate_pem(server.ca_pem())).unwrap().ping().await.unwrap();
+    let foreign = RedisServer::builder().tls().start();
+    keeps_records_over_tls(&server.url(), server.ca_pem(), foreign.ca_pem()).await;
+}
+
+#[tokio::test]
+async fn tls_of_a_cluster_is_checked_against_the_authority_given() {
+    let cluster = RedisCluster::with_tls();
+    let foreign = RedisServer::builder().tls().start();
+    keeps_records_over_tls(&cluster.url(), cluster.ca_pem(), foreign.ca_pem()).await;
+}
+
+#[tokio::test]
+async fn nodes_of_a_cluster_that_name_no_host_are_at_the_one_that_was_asked() {
+    let clock = FakeClock::new();
+    let arguments = ["--cluster-preferred-endpoint-type", "unknown-endpoint"];
+    let cluster = RedisCluster::with(RedisServer::builder().with_clock(&clock).args(arguments));
+    let slots = cluster.nodes()[0].cli(&["--json", "CLUSTER", "SLOTS"]);
+    assert!(slots.contains("[null,"), "{slots}");
+    keeps_the_contract(open(&cluster.url()), clock).await;
 }
 
 #[tokio::test]

@@ -3,12 +3,14 @@
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 
-use async_msal_emulator::{Endpoint, Fault, FaultRule};
-use async_msal_session::SignInHooks;
+use async_msal_emulator::{Endpoint, Fault, FaultRule, Policy};
+use async_msal_session::async_msal::ManualClock;
+use async_msal_session::store::{Cursor, MemoryStore, SessionStore};
+use async_msal_session::{SessionLayout, SignInHooks};
 use tracing::field::{Field, Visit};
 use tracing::span;
 
-use crate::support::{ADA, World, signed_in, user_scopes};
+use crate::support::{ADA, START, World, signed_in, user_scopes};
 
 /// Writes every span and event of every crate into one text.
 #[derive(Clone, Default)]
@@ -95,5 +97,25 @@ async fn a_trace_of_sign_in_renewal_and_failure_holds_no_secret() {
         let start = &secret[..secret.len().min(6)];
         assert!(!text.contains(&secret), "in the log: {start}...");
         assert!(!shown.contains(&secret), "in Debug: {start}...");
+    }
+}
+
+#[tokio::test]
+async fn a_memory_store_shows_neither_cookies_nor_mail_addresses() {
+    for layout in [SessionLayout::Sealed, SessionLayout::Aiohttp] {
+        let clock = ManualClock::new(START);
+        let store = Arc::new(MemoryStore::with_clock(Arc::new(clock)));
+        let inner = Arc::clone(&store) as Arc<dyn SessionStore>;
+        let world = World::on(inner, Policy::default(), |builder| builder.layout(layout)).await;
+        let id = world.sign_in(ADA).await;
+        let session = world.load(&id).await;
+        let key = session.store_key().unwrap();
+        let page = store.scan(&format!("{}_", world.msal.settings().cookie_name()), None, 1).await.unwrap();
+        assert_eq!(page.records[0].0, key.as_str());
+        let cursor = Cursor::new(key.as_str());
+        let shown = format!("{store:?} {store:#?} {page:?} {cursor:?} {session:?}");
+        for secret in [id.expose_secret(), key.as_str(), ADA, "contoso.example"] {
+            assert!(!shown.contains(secret), "{layout:?}: {shown}");
+        }
     }
 }

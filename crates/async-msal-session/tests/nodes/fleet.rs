@@ -126,12 +126,18 @@ impl Fleet {
         ready.try_into().unwrap_or_else(|_| unreachable!("as many as were started"))
     }
 
-    pub(crate) async fn sign_in(&self, person: &str) -> SessionId {
+    /// A sign-in up to the authority's answer: the sealed flow, and the answer.
+    pub(crate) async fn answered(&self, person: &str) -> (String, String) {
         let request = SignInRequest::new(format!("{PUBLIC_URL}/user/authorized").parse().unwrap());
         let started = self.msal.initiate_sign_in(request).await.unwrap();
         let answer = self.emulator.authorize(started.auth_uri.as_str(), person).await.unwrap();
-        let response = AuthResponse::parse(&answer.body()).unwrap();
-        match self.msal.complete_sign_in(&started.sealed, response, &SignInHooks::new()).await.unwrap() {
+        (started.sealed, answer.body())
+    }
+
+    pub(crate) async fn sign_in(&self, person: &str) -> SessionId {
+        let (sealed, answer) = self.answered(person).await;
+        let response = AuthResponse::parse(&answer).unwrap();
+        match self.msal.complete_sign_in(&sealed, response, &SignInHooks::new()).await.unwrap() {
             SignInOutcome::SignedIn(signed_in) => signed_in.session_id,
             other => panic!("not signed in: {other:?}"),
         }
@@ -271,6 +277,16 @@ impl Node {
 
     pub(crate) async fn sign_out(&self, session: &SessionId) {
         self.done(Order::SignOut { session: text(session) }).await;
+    }
+
+    /// Begins to end a session, and is not expected to come to an end.
+    pub(crate) fn begin_sign_out(&self, session: &SessionId) {
+        drop(self.give(Order::SignOut { session: text(session) }));
+    }
+
+    /// Begins to complete a sign-in ([`Fleet::answered`]), and is not expected to come to an end.
+    pub(crate) fn begin_sign_in(&self, (sealed, answer): (String, String)) {
+        drop(self.give(Order::SignIn { sealed, answer }));
     }
 
     /// It will stop at the next such moment.

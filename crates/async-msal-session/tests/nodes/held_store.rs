@@ -66,6 +66,7 @@ impl SessionStore for HeldStore {
         value: Bytes,
         ttl: Duration,
     ) -> Result<Option<Version>, StoreError> {
+        self.at(Moment::Indexed).await;
         self.inner.create(key, value, ttl).await
     }
 
@@ -81,7 +82,9 @@ impl SessionStore for HeldStore {
     }
 
     async fn delete(&self, key: &StoreKey) -> Result<bool, StoreError> {
-        self.inner.delete(key).await
+        let deleted = self.inner.delete(key).await;
+        self.at(Moment::Deleted).await;
+        deleted
     }
 
     async fn index_add(&self, names: &[IndexKey], key: &StoreKey, ttl: Duration) -> Result<(), StoreError> {

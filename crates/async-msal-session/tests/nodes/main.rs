@@ -8,6 +8,7 @@
 mod fleet;
 mod held_store;
 mod killed;
+mod killed_indexing;
 mod node;
 mod one_renewal;
 mod sign_out;

@@ -6,9 +6,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use async_msal_session::async_msal::{Authority, ClientSecret, ConfidentialClient, Scopes};
+use async_msal_session::async_msal::{AuthResponse, Authority, ClientSecret, ConfidentialClient, Scopes};
 use async_msal_session::store::{PostgresStore, RedisOptions, RedisStore, SessionStore, SqliteStore};
-use async_msal_session::{Error, Msal, SessionId};
+use async_msal_session::{Error, Msal, SessionId, SignInHooks};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, JoinSet};
@@ -65,13 +65,17 @@ impl Plan {
     }
 }
 
-/// A moment of a renewal in which a node can be held.
+/// A moment in which a node can be held.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) enum Moment {
     /// The lease is taken, nothing is sent to the authority yet.
     LeaseTaken,
     /// The authority has answered, nothing is saved yet.
     BeforeSave,
+    /// The index knows the new session, its record is not written yet.
+    Indexed,
+    /// The record is deleted, the index still knows it.
+    Deleted,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -86,6 +90,8 @@ pub(crate) enum Order {
     Hold(Moment),
     /// Go on.
     LetGo,
+    /// Complete a sign-in: the sealed flow, and the query or form that the authority answered with.
+    SignIn { sealed: String, answer: String },
     /// End the session.
     SignOut { session: String },
 }
@@ -206,6 +212,11 @@ async fn perform(msal: Msal, order: Order) -> Report {
     match order {
         Order::Ask { session, requests, scopes } => {
             Report::Asked(ask(&msal, &session, requests, &scopes).await)
+        }
+        Order::SignIn { sealed, answer } => {
+            let response = AuthResponse::parse(&answer).unwrap();
+            msal.complete_sign_in(&sealed, response, &SignInHooks::new()).await.unwrap();
+            Report::Done
         }
         Order::SignOut { session } => {
             let page = format!("{PUBLIC_URL}/user/signed-out").parse().unwrap();

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use async_msal_axum::async_msal_session::Find;
-use async_msal_emulator::{Endpoint, Fault, FaultRule};
+use async_msal_axum::async_msal_session::store::{LeaseOwner, RedisOptions, RedisStore, SessionStore as _};
+use async_msal_axum::async_msal_session::{Find, SessionLayout, StoreKey};
 use futures_util::{StreamExt as _, pin_mut};
 
 use super::beside_both_releases;
@@ -24,14 +24,12 @@ async fn the_tools_of_python_touch_none_of_our_keys(world: World) {
         browsers.push(world.signed_in_on_rust(&person.username).await);
     }
     let records: Vec<String> = browsers.iter().map(|browser| world.key(browser)).collect();
-    // A renewal under way holds a lease.
-    world.expire_tokens(&records[0]);
-    let slow = Fault::delay(Duration::from_millis(2_500));
-    world.emulator.admin().fail_next(FaultRule::new(Endpoint::Token, slow)).expect("room for a fault");
-    let mut asking = browsers[0].clone();
-    world.on_rust(&mut asking);
-    let asked = tokio::spawn(async move { asking.fetch("/token").await });
-    until("the renewal is under way", || world.refreshes() == 1).await;
+    // Another node renews the first session, and holds its lease until we say so.
+    let node = RedisStore::open_lazy(&RedisOptions::new(world.redis.url().as_str())).expect("an address");
+    let renewed = StoreKey::parse(SessionLayout::Aiohttp, COOKIE, &records[0]).expect("a record's key");
+    let owner = LeaseOwner::new("another node");
+    let lease = node.acquire_lease(&renewed, &owner, Duration::from_secs(600)).await.expect("an answer");
+    assert!(lease.is_some(), "nobody else renews it");
 
     let before = contents(&world);
     for kind in ["lease", "user", "mail", "used"] {
@@ -50,14 +48,18 @@ async fn the_tools_of_python_touch_none_of_our_keys(world: World) {
         let answer = browser.get(tool).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
     }
-    assert!(!asked.is_finished(), "the renewal is still under way");
     let after = contents(&world);
     let touched = |key: &&String| after.get(*key) != before.get(*key);
     assert_eq!(before.keys().chain(after.keys()).filter(touched).collect::<Vec<_>>(), [""; 0]);
-    assert_eq!(asked.await.expect("an answer").status, 200);
+    // It is the lease that renewals of ours wait for.
+    assert!(node.release_lease(&renewed, &owner).await.expect("an answer"), "the lease was still held");
+    world.expire_tokens(&records[0]);
+    world.on_rust(&mut browsers[0]);
+    assert_eq!(browsers[0].get("/token").await.status, 200);
+    assert_eq!(world.refreshes(), 1);
 }
 
-/// Every key with its content. A lease is extended while it is held, so times to live are left out.
+/// Every key with its content; times to live go by, and are left out.
 fn contents(world: &World) -> BTreeMap<String, String> {
     let dump = |key: String| {
         let text = world.redis.cli(&["--no-raw", "DUMP", &key]);

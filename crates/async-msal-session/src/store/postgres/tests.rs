@@ -5,7 +5,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::*;
 use crate::session_id::{SessionId, SessionLayout, StoreKey};
 use crate::store::contract::{self, Bench};
-use crate::store::{LeaseOwner, SessionStore};
+use crate::store::{Expiry, LeaseOwner, SessionStore};
 
 /// Tests that are not about the limit do not fail on a busy machine.
 const AMPLE: Duration = Duration::from_secs(20);
@@ -300,4 +300,26 @@ async fn a_connection_that_falls_silent_while_the_tables_are_made_is_given_up() 
     while !matches!(tokio::time::timeout(SHORT, store.ping()).await, Ok(Ok(()))) {
         assert!(Instant::now() < end, "not back");
     }
+}
+
+#[tokio::test]
+async fn tls_is_checked_against_the_authority_given() {
+    let (server, foreign) =
+        (PostgresServer::builder().tls().start(), PostgresServer::builder().tls().start());
+    let with = |root: &std::path::Path| {
+        let address = format!("{}?sslmode=verify-full&sslrootcert={}", server.url(), root.display());
+        PostgresStore::open_lazy(&address, Duration::from_secs(5)).unwrap()
+    };
+    let refused = with(foreign.ca_file()).ping().await.unwrap_err();
+    assert!(
+        matches!(refused, StoreError::Denied { .. }) && refused.to_string().contains("certificate"),
+        "{refused:?}"
+    );
+    let store = with(server.ca_file());
+    let version = store.create(&key('1'), "one".into(), Duration::from_secs(60)).await.unwrap().unwrap();
+    store.compare_and_set(&key('1'), &version, "two".into(), Expiry::Keep).await.unwrap();
+    assert_eq!(store.load(&key('1')).await.unwrap().unwrap().value, "two");
+    assert!(store.delete(&key('1')).await.unwrap());
+    let spoken = server.sql("SELECT bool_or(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = 'async-msal'");
+    assert_eq!(spoken, "t");
 }

@@ -6,10 +6,11 @@ use futures_util::future::try_join;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
-use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
+use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo};
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, Value};
 
 use super::link::unexpected;
+use super::view::{self, View};
 
 /// Questions a Cluster is asked at the same time by one call.
 const AT_ONCE: usize = 64;
@@ -22,7 +23,7 @@ pub(super) enum Connection {
 }
 
 /// One master; nothing to tell where there is only one.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) enum Node {
     Only,
     At(String, u16),
@@ -34,7 +35,7 @@ impl Node {
         if text == "-" {
             return Some(Self::Only);
         }
-        let (host, port) = text.rsplit_once(':')?;
+        let (host, port) = text.rsplit_once(':').filter(|(host, _)| !host.is_empty())?;
         Some(Self::At(host.to_owned(), port.parse().ok()?))
     }
 }
@@ -75,28 +76,35 @@ impl Connection {
         }
     }
 
-    /// The master that comes after `node` in the order of addresses; the first without one.
-    pub(super) async fn next_master(&self, node: Option<&Node>) -> RedisResult<Option<Node>> {
-        let Self::Cluster(cluster) = self else { return Ok(node.is_none().then_some(Node::Only)) };
-        let random = RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
-        let mut question = redis::cmd("CLUSTER");
-        question.arg("SLOTS");
-        let slots = cluster.clone().route_command(question, random).await?;
-        let slots: Vec<Vec<Value>> = redis::from_redis_value(slots)?;
-        let mut masters = slots.into_iter().filter_map(master).collect::<Vec<_>>();
-        masters.sort_unstable();
-        Ok(masters.into_iter().find(|master| node.is_none_or(|node| master > node)))
+    /// Every master, and what it says of the Cluster: `None` where there is only one server.
+    ///
+    /// The addresses are those under which the connection knows them. One that CLUSTER SLOTS names by an empty or no host is
+    /// at the host that was asked.
+    pub(super) async fn masters(&self) -> RedisResult<Vec<(Node, Option<View>)>> {
+        let Self::Cluster(cluster) = self else { return Ok(vec![(Node::Only, None)]) };
+        let all = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+        let answers = cluster.clone().route_command(view::question(), all).await?;
+        let Value::Map(answers) = answers else { return Err(unexpected("no answer of each master")) };
+        let read = |(address, text): (Value, Value)| {
+            let address: String = redis::from_redis_value(address)?;
+            let node = Node::parse(&address).ok_or_else(|| unexpected("a master without an address"))?;
+            let text: String = redis::from_redis_value(text)?;
+            Ok((node, Some(View::parse(&text))))
+        };
+        answers.into_iter().map(read).collect()
     }
 
-    /// Asks this master.
-    pub(super) async fn ask_node(mut self, node: &Node, command: Cmd) -> RedisResult<Value> {
-        match (&mut self, node) {
+    /// Asks this master, all on one connection.
+    pub(super) async fn ask_node(mut self, node: &Node, pipeline: Pipeline) -> RedisResult<Vec<Value>> {
+        let answers = match (&mut self, node) {
             (Self::Cluster(cluster), Node::At(host, port)) => {
                 let to = SingleNodeRoutingInfo::ByAddress { host: host.clone(), port: *port };
-                cluster.route_command(command, RoutingInfo::SingleNode(to)).await
+                let count = pipeline.len();
+                cluster.route_pipeline(pipeline, 0, count, to).await?
             }
-            (connection, _) => command.query_async(connection).await,
-        }
+            (connection, _) => pipeline.query_async(connection).await?,
+        };
+        answers.into_iter().map(Value::extract_error).collect()
     }
 
     /// Whether a new connection is better than this one after such an error. One to a Cluster replaces the connection to a
@@ -104,14 +112,6 @@ impl Connection {
     pub(super) fn is_worn_out_by(&self, error: &RedisError) -> bool {
         matches!(self, Self::One(_)) || error.kind() == ErrorKind::ClusterConnectionNotFound
     }
-}
-
-/// `[first, last, [host, port, id..], replicas..]` of CLUSTER SLOTS.
-fn master(slots: Vec<Value>) -> Option<Node> {
-    let Value::Array(node) = slots.into_iter().nth(2)? else { return None };
-    let mut node = node.into_iter();
-    let (host, port) = (node.next()?, node.next()?);
-    Some(Node::At(redis::from_redis_value(host).ok()?, redis::from_redis_value(port).ok()?))
 }
 
 async fn read_one(cluster: ClusterConnection, key: String) -> RedisResult<(Value, Value)> {

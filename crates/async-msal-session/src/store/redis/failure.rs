@@ -2,7 +2,7 @@
 
 use redis::{ErrorKind, RedisError};
 
-use crate::store::StoreError;
+use crate::store::{StoreError, certificate};
 
 /// What the caller is told.
 pub(super) fn failed(error: &RedisError) -> StoreError {
@@ -27,6 +27,9 @@ pub(super) fn failed(error: &RedisError) -> StoreError {
         ("TRYAGAIN", _) => unavailable("the Redis Cluster is moving the key (TRYAGAIN)"),
         ("BUSY", _) => unavailable("a script keeps Redis busy (BUSY)"),
         ("MOVED" | "ASK", _) => unavailable("Redis is a Cluster here: redis+cluster://… is wanted (MOVED)"),
+        ("", _) if is_about_the_certificate(error) => {
+            denied("the certificate of the Redis server is not one that is trusted here (CA_FILE)")
+        }
         ("", ErrorKind::Io) if error.is_timeout() => unavailable("Redis does not answer in time"),
         ("", ErrorKind::Io) if error.is_connection_refusal() => unavailable("Redis refuses the connection"),
         ("", ErrorKind::Io) => unavailable("the connection to Redis failed"),
@@ -36,6 +39,12 @@ pub(super) fn failed(error: &RedisError) -> StoreError {
         ("", _) => unavailable(&format!("Redis: {}", error.category())),
         (code, _) => unavailable(&format!("Redis answers {code}")),
     }
+}
+
+/// Of a Cluster whose nodes all refuse, only the text of one refusal is left.
+fn is_about_the_certificate(error: &RedisError) -> bool {
+    let in_words = |text: &str| text.contains("invalid peer certificate");
+    certificate::was_refused(error) || error.detail().is_some_and(in_words)
 }
 
 /// The word an error of the server begins with; a script's error repeats the one it met behind its own.

@@ -15,6 +15,7 @@ mod read_cache;
 mod scan;
 mod script;
 mod tls;
+mod view;
 
 use std::fmt;
 use std::time::Duration;
@@ -29,6 +30,7 @@ use self::failure::failed;
 use self::link::{Link, Repeat, unexpected};
 pub use self::options::RedisOptions;
 use self::read_cache::{Changing, ReadCache};
+use self::scan::Step;
 use self::script::Scripts;
 use super::{
     CasOutcome, Cursor, Expiry, Fence, IndexEntry, IndexKey, LeaseOwner, MarkKey, Page, PutOnce,
@@ -287,11 +289,17 @@ impl SessionStore for RedisStore {
 
     async fn scan(&self, prefix: &str, cursor: Option<Cursor>, limit: usize) -> Result<Page, StoreError> {
         let (pattern, limit) = (scan::pattern(prefix), limit.max(1));
-        let (keys, next) = self
+        let step = self
             .link
             .ask(Repeat::Safe, |connection| scan::page(connection, &pattern, cursor.as_ref(), limit))
             .await
             .map_err(|error| failed(&error))?;
+        let (keys, next) = match step {
+            Step::Page(keys, next) => (keys, next),
+            Step::Lost(what) => {
+                return Err(StoreError::Unavailable { what: what.to_owned(), source: None });
+            }
+        };
         let is_hex = |key: &&str| key[prefix.len()..].bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         let keys: Vec<&str> = keys.iter().map(String::as_str).filter(is_hex).collect();
         let records = self.read(&keys).await?;

@@ -120,6 +120,12 @@ pub(crate) fn failed<D: Database>(error: sqlx::Error) -> StoreError {
     if let Some(what) = code.as_deref().and_then(D::denies) {
         return StoreError::Denied { what: what.to_owned() };
     }
+    #[cfg(feature = "postgres")]
+    if super::certificate::was_refused(&error) {
+        let what =
+            format!("the certificate of the {name} server is not one that is trusted here (sslrootcert)");
+        return StoreError::Denied { what };
+    }
     let what = match &error {
         sqlx::Error::PoolTimedOut => {
             format!("{name} gave no connection in time: it is down, or has none left")

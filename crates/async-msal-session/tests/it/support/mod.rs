@@ -207,6 +207,15 @@ pub(crate) fn builder(emulator: &Emulator, clock: &ManualClock, store: Arc<dyn S
         .store_timeout(Duration::from_secs(5))
 }
 
+/// Signs in on this node.
+pub(crate) async fn signed_in_on(msal: &Msal, emulator: &Emulator, person: &str) -> SessionId {
+    let started = msal.initiate_sign_in(request()).await.unwrap();
+    let answer = emulator.authorize(started.auth_uri.as_str(), person).await.unwrap();
+    let response = AuthResponse::parse(&answer.body()).unwrap();
+    let hooks = SignInHooks::new();
+    signed_in(msal.complete_sign_in(&started.sealed, response, &hooks).await.unwrap()).session_id
+}
+
 pub(crate) fn request() -> SignInRequest {
     SignInRequest::new(format!("{PUBLIC_URL}/user/authorized").parse().unwrap())
 }
