@@ -11,7 +11,9 @@ mod memory;
 use std::sync::Arc;
 use std::time::Instant;
 
-use async_msal::{ClaimsChallenge, Hit, Lookup, RefreshOptions, Scopes, TokenCache, TokenResult};
+use async_msal::{
+    AccessToken, ClaimsChallenge, Hit, Lookup, RefreshOptions, Scopes, TokenCache, TokenResult,
+};
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
@@ -42,6 +44,16 @@ pub(crate) enum Cause {
 }
 
 impl Cause {
+    /// What the renewal asks for, and a copy of the cache for it without the token that was refused: beside the new one
+    /// it might live the longer, and be handed out again. Says whether it was there.
+    pub(crate) fn prepare(&self, cache: &TokenCache) -> (TokenCache, RefreshOptions, bool) {
+        let mut cache = TokenCache::clone(cache);
+        let options = RefreshOptions::default();
+        let Self::Claims { challenge, refused } = self else { return (cache, options, false) };
+        let removed = cache.remove_access_tokens(|token| token_hash(token) == *refused);
+        (cache, options.with_claims(challenge.clone()), removed)
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::Expired => "expired",
@@ -69,8 +81,8 @@ pub(crate) struct Renewed {
 }
 
 /// The hash by which a refused token is recognised.
-pub(crate) fn token_hash(token: &TokenResult) -> String {
-    sha256_hex(token.access_token.expose_secret().as_bytes())
+pub(crate) fn token_hash(token: &AccessToken) -> String {
+    sha256_hex(token.expose_secret().as_bytes())
 }
 
 /// Renews, or takes what somebody else renewed.
@@ -208,7 +220,7 @@ impl Attempt<'_> {
                 (unexpired.token.cached_at? >= self.request.since).then(|| unexpired.into())
             }),
             Cause::Aging => hit.filter(|token| !token.renew_due),
-            Cause::Claims { refused, .. } => hit.filter(|token| token_hash(token) != *refused),
+            Cause::Claims { refused, .. } => hit.filter(|token| token_hash(&token.access_token) != *refused),
         }
     }
 
@@ -245,12 +257,8 @@ impl Attempt<'_> {
     }
 
     async fn refresh(&mut self, loaded: Loaded, person: &Person) -> Result<(Renewed, &'static str), Error> {
-        let mut cache = TokenCache::clone(&loaded.cache);
+        let (mut cache, options, refused) = self.request.cause.prepare(&loaded.cache);
         cache.mark_unchanged();
-        let options = match &self.request.cause {
-            Cause::Claims { challenge, .. } => RefreshOptions::default().with_claims(challenge.clone()),
-            Cause::Expired | Cause::Aging => RefreshOptions::default(),
-        };
         let client = self.msal.client();
         let refreshing = client.refresh(&mut cache, &person.account, &self.request.scopes, options);
         let result = keep(self.msal, self.lease.as_ref(), refreshing).await;
@@ -262,7 +270,8 @@ impl Attempt<'_> {
         }
         // A refusal may have changed the cache too: tokens for fewer scopes than asked are kept.
         let mut theirs = None;
-        let saved = if cache.has_changed() {
+        let changed = cache.has_changed() || refused && is_final(&result);
+        let saved = if changed {
             let (saved, newer) = self.save(patch, loaded, person).await?;
             theirs = newer;
             saved
@@ -344,6 +353,11 @@ impl Attempt<'_> {
             None => Err(error),
         }
     }
+}
+
+/// Only then is a token given up that an API refused: elsewhere it may be good while the authority is down.
+pub(crate) const fn is_final(result: &Result<TokenResult, async_msal::Error>) -> bool {
+    matches!(result, Ok(_) | Err(async_msal::Error::InteractionRequired(_)))
 }
 
 fn person(loaded: &Loaded) -> Result<Arc<Person>, Error> {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use async_msal::{ClaimsChallenge, Lookup, RefreshOptions, Scopes, TokenCache, TokenResult};
+use async_msal::{ClaimsChallenge, Lookup, Scopes, TokenCache, TokenResult};
 
 use super::{AsyncMsal, Place};
 use crate::error::Error;
 use crate::identity::Person;
-use crate::renewal::{self, Cause, Request, token_hash};
+use crate::renewal::{self, Cause, Request, is_final, token_hash};
 use crate::telemetry;
 
 /// What can be told of an access token without telling the token.
@@ -91,7 +91,7 @@ impl AsyncMsal {
         challenge: ClaimsChallenge,
         refused: &TokenResult,
     ) -> Result<TokenResult, Error> {
-        let refused = token_hash(refused);
+        let refused = token_hash(&refused.access_token);
         self.renew(scopes, Cause::Claims { challenge, refused }).await
     }
 
@@ -124,13 +124,10 @@ impl AsyncMsal {
     /// Before a session is stored there is one holder of it, and nobody to share a renewal with.
     async fn renew_unsaved(&self, scopes: &Scopes, cause: Cause) -> Result<TokenResult, Error> {
         let (base, person) = self.tokens()?;
-        let mut cache = TokenCache::clone(&base);
-        let options = match cause {
-            Cause::Claims { challenge, .. } => RefreshOptions::default().with_claims(challenge),
-            Cause::Expired | Cause::Aging => RefreshOptions::default(),
-        };
+        let (mut cache, options, refused) = cause.prepare(&base);
+        cache.mark_unchanged();
         let result = self.msal().client().refresh(&mut cache, &person.account, scopes, options).await;
-        if cache.has_changed() {
+        if cache.has_changed() || refused && is_final(&result) {
             self.change_cache(&base, cache);
         }
         Ok(result?)

@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_msal_emulator::{Endpoint, Fault, FaultRule, Policy};
-use async_msal_session::Error;
 use async_msal_session::api_client::ApiError;
+use async_msal_session::async_msal::TokenCache;
+use async_msal_session::{AsyncMsal, Error};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::response::Response;
 
-use crate::support::{ADA, World, user_scopes};
+use crate::support::{ADA, START, World, user_scopes};
 
 /// A server of somebody else: answers by a function, and remembers what came.
 struct Stranger {
@@ -219,4 +220,67 @@ async fn a_challenge_that_renewal_does_not_meet_is_for_the_user_with_its_claims(
     assert!(refused.is_interaction_required());
     assert!(refused.claims().unwrap().as_str().contains("nbf"));
     assert_eq!(world.refreshes(), 1);
+}
+
+/// The session's only access token, granted for one scope more, so that a renewal writes its own beside it.
+async fn widen(session: &AsyncMsal, expires_on: i64) {
+    let wider = |cache: &mut TokenCache| {
+        let mut text: serde_json::Value = serde_json::from_str(&cache.to_json()).unwrap();
+        for entry in text["AccessToken"].as_object_mut().unwrap().values_mut() {
+            entry["target"] = "Calendars.Read User.Read".into();
+            entry["expires_on"] = expires_on.to_string().into();
+        }
+        *cache = TokenCache::parse(&text.to_string()).unwrap();
+    };
+    session.update_token_cache(wider).await.unwrap();
+}
+
+fn access_token(token: &async_msal_session::async_msal::TokenResult) -> String {
+    token.access_token.expose_secret().to_owned()
+}
+
+#[tokio::test]
+async fn a_token_that_was_refused_is_not_handed_out_again_however_long_it_would_live() {
+    let world = World::new().await;
+    let id = world.sign_in(ADA).await;
+    let session = world.load(&id).await;
+    widen(&session, START + 86_400).await;
+    let refused = access_token(&session.get_token(&user_scopes()).await.unwrap());
+    let challenged = Fault::answer_with_header(401, "WWW-Authenticate", CHALLENGE);
+    world.emulator.admin().fail_next(FaultRule::new(Endpoint::GraphMe, challenged)).unwrap();
+    session.me().await.unwrap();
+    for session in [&session, &world.load(&id).await] {
+        let token = access_token(&session.get_token(&user_scopes()).await.unwrap());
+        assert_ne!(token, refused);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_was_refused_is_kept_while_the_authority_cannot_say_more() {
+    let world = World::new().await;
+    let id = world.sign_in(ADA).await;
+    let session = world.load(&id).await;
+    let refused = access_token(&session.get_token(&user_scopes()).await.unwrap());
+    let challenged = Fault::answer_with_header(401, "WWW-Authenticate", CHALLENGE);
+    world.emulator.admin().fail_next(FaultRule::new(Endpoint::GraphMe, challenged)).unwrap();
+    let down = Fault::answer(503, "");
+    world.emulator.admin().fail_next(FaultRule::new(Endpoint::Token, down).times(2)).unwrap();
+    session.me().await.unwrap_err();
+    let token = access_token(&world.load(&id).await.get_token(&user_scopes()).await.unwrap());
+    assert_eq!(token, refused);
+}
+
+#[tokio::test]
+async fn a_token_that_was_refused_is_gone_where_only_the_user_can_help() {
+    let world = World::new().await;
+    let id = world.sign_in(ADA).await;
+    let session = world.load(&id).await;
+    let refused = access_token(&session.get_token(&user_scopes()).await.unwrap());
+    let challenged = Fault::answer_with_header(401, "WWW-Authenticate", CHALLENGE);
+    world.emulator.admin().fail_next(FaultRule::new(Endpoint::GraphMe, challenged)).unwrap();
+    let wanted = Fault::answer(400, r#"{"error":"interaction_required","error_description":"AADSTS50076"}"#);
+    world.emulator.admin().fail_next(FaultRule::new(Endpoint::Token, wanted)).unwrap();
+    assert!(session.me().await.unwrap_err().is_interaction_required());
+    let token = access_token(&world.load(&id).await.get_token(&user_scopes()).await.unwrap());
+    assert_ne!(token, refused);
 }

@@ -1,12 +1,14 @@
 //! Accounts in a cache: listing, finding, removing.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::table::{Kind, Owner};
 use super::{Entry, Field, TokenCache};
 use crate::account::Account;
 use crate::authority::cloud::same_cloud;
-use crate::secret::IdToken;
+use crate::secret::{AccessToken, IdToken};
 
 impl TokenCache {
     /// The accounts of an authority host, those of its alias names behind them.
@@ -78,6 +80,14 @@ impl TokenCache {
                 && entry.is(Field::ClientId, client_id)
                 && entry.text(Field::Environment).is_some_and(|host| same_cloud(host, environment))
         });
+    }
+
+    /// Removes the access tokens of which `is_gone` says so, whoever's: one that an API refused would be handed out
+    /// again as long as it seems to live. Says whether there were any.
+    pub fn remove_access_tokens(&mut self, is_gone: impl Fn(&AccessToken) -> bool) -> bool {
+        self.remove_where(Kind::AccessToken, |entry| {
+            entry.secret().is_some_and(|secret| is_gone(&AccessToken::from_shared(Arc::clone(secret))))
+        })
     }
 
     /// An extra field of an account's entry.

@@ -203,9 +203,11 @@ impl TokenCache {
         self.table(kind).into_iter().flat_map(move |table| table.of(owner))
     }
 
-    fn remove_where(&mut self, kind: Kind, gone: impl Fn(&Entry) -> bool) {
+    /// Says whether anything is gone.
+    fn remove_where(&mut self, kind: Kind, gone: impl Fn(&Entry) -> bool) -> bool {
         let removed = self.table_mut(kind).is_some_and(|table| table.remove_where(gone));
         self.changed |= removed;
+        removed
     }
 }
 

@@ -256,6 +256,26 @@ fn merge_keeps_unknown_fields_of_both() {
     assert_eq!((&entry["secret"], &entry["mine"], &entry["yours"]), (&json!("theirs"), &json!(1), &json!(1)));
 }
 
+#[test]
+fn removed_access_token_stays_removed_beside_another_writers_work() {
+    let entries = |others: Value| {
+        let mut entries = json!({"refused": tokens("refused", 5)});
+        entries.as_object_mut().unwrap().extend(others.as_object().unwrap().clone());
+        cache(&json!({ "AccessToken": entries }))
+    };
+    let base = entries(json!({"other": tokens("other", 1)}));
+    let mut ours = base.clone();
+    assert!(ours.remove_access_tokens(|token| token.expose_secret() == "refused"));
+    assert!(ours.has_changed());
+    assert!(!ours.remove_access_tokens(|token| token.expose_secret() == "refused"));
+    let theirs = entries(json!({"other": tokens("other", 9), "new": tokens("new", 9)}));
+    let merged = TokenCache::merge(&base, &ours, &theirs);
+    let found = value(&merged);
+    let mut names: Vec<_> = found["AccessToken"].as_object().unwrap().keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["new", "other"]);
+}
+
 prop_compose! {
     fn any_cache()(entries in prop::collection::btree_map("[a-d]", (0..4_i64, "[xyz]"), 0..4)) -> TokenCache {
         let entries: Map<String, Value> =
