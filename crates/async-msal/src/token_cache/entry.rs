@@ -1,5 +1,7 @@
 //! One entry: MSAL's own fields decoded, everything else kept as the bytes it came in.
 
+use std::collections::BTreeSet;
+
 use secrecy::ExposeSecret as _;
 use serde_json::value::RawValue;
 
@@ -230,24 +232,35 @@ impl Entry {
 
     /// Adds what `earlier` has beyond MSAL's schema and this entry does not say itself.
     pub(crate) fn keep_unknown(&mut self, earlier: &Self) {
-        for (name, content) in &earlier.fields {
-            if let Name::Other(text) = name
-                && self.other(text).is_none()
-            {
-                self.fields.push((name.clone(), content.clone()));
-            }
-        }
+        let mine: BTreeSet<&str> = self.other_names().collect();
+        let theirs = earlier.fields.iter();
+        let new = theirs.filter(|(name, _)| matches!(name, Name::Other(text) if !mine.contains(&**text)));
+        let new: Vec<_> = new.cloned().collect();
+        self.fields.extend(new);
+    }
+
+    /// The names of fields beyond MSAL's.
+    pub(super) fn other_names(&self) -> impl Iterator<Item = &str> {
+        self.others().map(|(name, _)| name)
+    }
+
+    fn others(&self) -> impl Iterator<Item = (&str, &Content)> {
+        self.fields.iter().filter_map(|(name, content)| match name {
+            Name::Known(_) => None,
+            Name::Other(text) => Some((&**text, content)),
+        })
     }
 
     pub(super) fn fields(&self) -> impl Iterator<Item = (&str, &Content)> {
         self.fields.iter().map(|(name, content)| (name.as_str(), content))
     }
 
-    /// A field met while reading. `false`: it stands here already, or there are too many.
+    /// A field met while reading. `false`: it is MSAL's and stands here already, or there are too many. Of the others'
+    /// names the reader sees to it that each stands once.
     pub(super) fn push(&mut self, name: Name, content: Content) -> bool {
         let fresh = match &name {
             Name::Known(field) => self.places[*field as usize] == 0,
-            Name::Other(text) => self.other(text).is_none(),
+            Name::Other(_) => true,
         };
         let room = self.fields.len() < usize::from(u16::MAX);
         if fresh && room {
@@ -288,9 +301,15 @@ impl Entry {
 /// Whatever the order of the fields.
 impl PartialEq for Entry {
     fn eq(&self, other: &Self) -> bool {
-        let has = |field: &(Name, Content)| other.fields.iter().any(|theirs| theirs == field);
-        self.fields.len() == other.fields.len() && self.fields.iter().all(has)
+        let known = || Field::ALL.into_iter().all(|field| self.content(field) == other.content(field));
+        self.fields.len() == other.fields.len() && known() && sorted(self.others()) == sorted(other.others())
     }
+}
+
+fn sorted<'a>(fields: impl Iterator<Item = (&'a str, &'a Content)>) -> Vec<(&'a str, &'a Content)> {
+    let mut fields: Vec<_> = fields.collect();
+    fields.sort_unstable_by_key(|(name, _)| *name);
+    fields
 }
 
 /// Whole seconds; a fraction is cut off.

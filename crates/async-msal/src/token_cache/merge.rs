@@ -1,7 +1,7 @@
 //! Two writers changed one cache: both keep their work.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use secrecy::ExposeSecret as _;
 use serde_json::value::RawValue;
@@ -22,11 +22,12 @@ impl TokenCache {
     /// and sections are kept. The result counts as changed when it differs from `theirs`.
     #[must_use]
     pub fn merge(base: &Self, ours: &Self, theirs: &Self) -> Self {
-        let names = theirs.sections.iter().chain(ours.new_sections(theirs));
-        let merged = names.filter_map(|section| {
-            let named =
-                |cache: &Self| cache.sections.iter().find(|other| other.is_named_as(section)).cloned();
-            merge_section(named(base), named(ours), named(theirs))
+        let sides = [base, ours, theirs].map(Self::by_name);
+        let new = ours.sections.iter().filter(|section| !sides[2].contains_key(section.name()));
+        let merged = theirs.sections.iter().chain(new).filter_map(|section| {
+            let [base, ours, theirs] =
+                [0, 1, 2].map(|side| sides[side].get(section.name()).copied().cloned());
+            merge_section(base, ours, theirs)
         });
         let mut merged = Self { sections: merged.collect(), changed: false };
         merged.drop_orphans(base);
@@ -34,15 +35,12 @@ impl TokenCache {
         merged
     }
 
-    /// Sections that `theirs` has not.
-    fn new_sections<'a>(&'a self, theirs: &'a Self) -> impl Iterator<Item = &'a Section> {
-        let has = |section: &Section| theirs.sections.iter().any(|other| other.is_named_as(section));
-        self.sections.iter().filter(move |section| !has(section))
+    fn by_name(&self) -> HashMap<&str, &Section> {
+        self.sections.iter().map(|section| (section.name(), section)).collect()
     }
 
-    fn says_the_same(&self, other: &Self) -> bool {
-        let has = |section: &Section| other.sections.iter().any(|theirs| theirs == section);
-        self.sections.len() == other.sections.len() && self.sections.iter().all(has)
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        self.sections.len() == other.sections.len() && self.by_name() == other.by_name()
     }
 
     fn drop_orphans(&mut self, base: &Self) {
@@ -52,17 +50,20 @@ impl TokenCache {
             self.rows_of(Kind::Account, owner).any(|row| is_of(&row.entry, account))
         };
         let removed: Vec<Account> = before.filter(|account| !still_here(account)).collect();
-        for account in removed {
-            for kind in [Kind::AccessToken, Kind::RefreshToken, Kind::IdToken] {
-                self.remove_where(kind, |entry| is_of(entry, &account));
-            }
+        if removed.is_empty() {
+            return;
         }
-    }
-}
-
-impl Section {
-    fn is_named_as(&self, other: &Self) -> bool {
-        self.name() == other.name()
+        let mut by_home: HashMap<&str, Vec<&Account>> = HashMap::new();
+        for account in &removed {
+            by_home.entry(account.home_account_id()).or_default().push(account);
+        }
+        let gone = |entry: &Entry| {
+            let theirs = entry.text(Field::HomeAccountId).and_then(|home| by_home.get(home));
+            theirs.is_some_and(|accounts| accounts.iter().any(|account| is_of(entry, account)))
+        };
+        for kind in [Kind::AccessToken, Kind::RefreshToken, Kind::IdToken] {
+            self.remove_where(kind, gone);
+        }
     }
 }
 

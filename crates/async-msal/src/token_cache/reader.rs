@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 
 use secrecy::ExposeSecret as _;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::error::Category;
 use serde_json::value::RawValue;
@@ -119,6 +119,13 @@ macro_rules! object_seed {
     };
 }
 
+/// Looked at once all are read: whoever wrote the text chose how many there are, and time must not grow by their square.
+fn stands_twice<'a>(names: impl Iterator<Item = &'a str>) -> bool {
+    let mut names: Vec<_> = names.collect();
+    names.sort_unstable();
+    names.windows(2).any(|two| two[0] == two[1])
+}
+
 struct Root<'a>(&'a Place);
 object_seed!(Root);
 
@@ -132,10 +139,6 @@ impl<'de> Visitor<'de> for Root<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Vec<Section>, A::Error> {
         let mut sections: Vec<Section> = Vec::with_capacity(6);
         while let Some(name) = access.next_key_seed(Key)? {
-            if sections.iter().any(|section| *section.name() == *name) {
-                access.next_value::<IgnoredAny>()?;
-                return Err(self.0.json());
-            }
             let kind = Kind::of(&name);
             self.0.section.set(kind);
             sections.push(match kind {
@@ -147,6 +150,9 @@ impl<'de> Visitor<'de> for Root<'_> {
                 }
             });
             self.0.section.set(None);
+        }
+        if stands_twice(sections.iter().map(Section::name)) {
+            return Err(self.0.json());
         }
         Ok(sections)
     }
@@ -197,6 +203,9 @@ impl<'de> Visitor<'de> for EntrySeed<'_> {
             if !entry.push(name, content) {
                 return Err(self.0.json());
             }
+        }
+        if stands_twice(entry.other_names()) {
+            return Err(self.0.json());
         }
         Ok(entry)
     }

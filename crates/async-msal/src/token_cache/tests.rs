@@ -256,6 +256,60 @@ fn merge_keeps_unknown_fields_of_both() {
     assert_eq!((&entry["secret"], &entry["mine"], &entry["yours"]), (&json!("theirs"), &json!(1), &json!(1)));
 }
 
+/// How much longer something takes with 32 times as many names: about as often by a way that is linear, a thousand times
+/// by one that is quadratic.
+fn growth(run: impl Fn(usize)) -> f64 {
+    let fastest = |names: usize| {
+        let times = (0..3).map(|_| {
+            let started = std::time::Instant::now();
+            run(names);
+            started.elapsed().as_secs_f64()
+        });
+        times.fold(f64::INFINITY, f64::min)
+    };
+    fastest(32_000) / fastest(1_000)
+}
+
+/// `{"0":{},"1":{},...}` or numbers in the place of the objects, beginning elsewhere for each `from`.
+fn many_names(names: usize, from: usize, value: &str) -> String {
+    let members: Vec<_> = (from..from + names).map(|name| format!("\"{name}\":{value}")).collect();
+    format!("{{{}}}", members.join(","))
+}
+
+const FAR_FROM_QUADRATIC: f64 = 250.0;
+
+#[test]
+fn many_unknown_sections_are_read_and_merged_in_time_that_grows_with_them() {
+    let factor = growth(|names| {
+        let parsed = |from| TokenCache::parse(&many_names(names, from, "{}")).unwrap();
+        let merged = TokenCache::merge(&TokenCache::new(), &parsed(0), &parsed(names / 2));
+        assert_eq!(merged.sections.len(), names + names / 2);
+    });
+    assert!(factor < FAR_FROM_QUADRATIC, "{factor}");
+}
+
+#[test]
+fn many_unknown_fields_are_read_and_merged_in_time_that_grows_with_them() {
+    let factor = growth(|names| {
+        let parsed = |from| {
+            let entry = many_names(names, from, "1");
+            TokenCache::parse(&format!("{{\"AccessToken\":{{\"key\":{entry}}}}}")).unwrap()
+        };
+        let (ours, theirs) = (parsed(0), parsed(names / 2));
+        assert!(ours.says_the_same(&parsed(0)) && !ours.says_the_same(&theirs));
+        let merged = TokenCache::merge(&TokenCache::new(), &ours, &theirs);
+        assert_eq!(merged.rows(Kind::AccessToken)[0].entry.other_names().count(), names + names / 2);
+    });
+    assert!(factor < FAR_FROM_QUADRATIC, "{factor}");
+}
+
+#[test]
+fn unknown_name_that_stands_twice_is_refused() {
+    for text in [r#"{"a":1,"b":2,"a":1}"#, r#"{"AccessToken":{"key":{"a":1,"b":2,"a":1}}}"#] {
+        assert!(matches!(TokenCache::parse(text), Err(CacheError::Json { line: 1, .. })), "{text}");
+    }
+}
+
 #[test]
 fn removed_access_token_stays_removed_beside_another_writers_work() {
     let entries = |others: Value| {
