@@ -69,11 +69,14 @@ pub(crate) fn merged_with(
     capabilities: &[String],
     forwarded: Option<&ClaimsChallenge>,
 ) -> Option<String> {
-    let Some(forwarded) = forwarded else { return with_capabilities(challenge, capabilities) };
-    let object =
-        with_capabilities(challenge, capabilities).and_then(|text| ClaimsChallenge::parse(&text).ok());
-    let mut object = object.map(|claims| claims.object).unwrap_or_default();
-    lay_over(&mut object, &forwarded.object);
+    if capabilities.is_empty() && forwarded.is_none() {
+        return challenge.map(|challenge| challenge.text.clone());
+    }
+    let mut object = challenge.map(|challenge| challenge.object.clone()).unwrap_or_default();
+    put_capabilities(&mut object, capabilities);
+    if let Some(forwarded) = forwarded {
+        lay_over(&mut object, &forwarded.object);
+    }
     Some(Value::Object(object).to_string())
 }
 
@@ -87,17 +90,15 @@ fn lay_over(below: &mut Map<String, Value>, above: &Map<String, Value>) {
     }
 }
 
-fn with_capabilities(challenge: Option<&ClaimsChallenge>, capabilities: &[String]) -> Option<String> {
+fn put_capabilities(object: &mut Map<String, Value>, capabilities: &[String]) {
     if capabilities.is_empty() {
-        return challenge.map(|challenge| challenge.text.clone());
+        return;
     }
-    let mut object = challenge.map(|challenge| challenge.object.clone()).unwrap_or_default();
     let token = object.entry("access_token").or_insert_with(|| json!({}));
     if !token.is_object() {
         *token = json!({});
     }
     token["xms_cc"] = json!({ "values": capabilities });
-    Some(Value::Object(object).to_string())
 }
 
 /// One challenge of a `WWW-Authenticate` header (RFC 9110 11.6.1).
@@ -259,6 +260,20 @@ mod tests {
         let expected = r#"{"access_token":{"nbf":{"essential":true},"a":2,"xms_cc":{"values":["cp1"]}},"id_token":{"b":null}}"#;
         assert_eq!(found, expected);
         assert_eq!(merged_with(None, &[], Some(&forwarded)).as_deref(), Some(forwarded.as_str()));
+    }
+
+    #[test]
+    fn challenge_of_the_longest_text_is_still_there_when_others_are_laid_over_it() {
+        let start = r#"{"access_token":{"nbf":""#;
+        let long = "x".repeat(LONGEST - start.len() - 3);
+        let challenge = ClaimsChallenge::parse(&format!("{start}{long}\"}}}}")).unwrap();
+        assert_eq!(challenge.as_str().len(), LONGEST);
+        let forwarded = ClaimsChallenge::parse(r#"{"id_token":{"b":null}}"#).unwrap();
+        let found = merged_with(Some(&challenge), &["cp1".to_owned()], Some(&forwarded)).unwrap();
+        let found: Value = serde_json::from_str(&found).unwrap();
+        assert_eq!(found["access_token"]["nbf"], long);
+        assert_eq!(found["access_token"]["xms_cc"]["values"][0], "cp1");
+        assert!(found["id_token"]["b"].is_null());
     }
 
     #[test]
