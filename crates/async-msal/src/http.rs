@@ -240,7 +240,8 @@ impl Fetched {
     pub(crate) fn require_success(&self) -> Result<(), Error> {
         match self.status {
             200 => Ok(()),
-            429 | 503 if self.retry_after.is_some() => {
+            429 => Err(Error::Throttled { retry_after: self.retry_after, server: None }),
+            500.. if self.retry_after.is_some() => {
                 Err(Error::Throttled { retry_after: self.retry_after, server: None })
             }
             status => Err(InvalidResponse::Status(status).into()),

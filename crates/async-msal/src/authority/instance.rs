@@ -6,7 +6,7 @@ use url::Url;
 use super::cloud::{PUBLIC_HOST, is_known};
 use super::{Authority, AuthorityKind};
 use crate::error::{ConfigError, Error, InvalidResponse};
-use crate::http::HttpClient;
+use crate::http::{Fetched, HttpClient};
 use crate::json;
 
 const LIMIT: usize = 64 * 1024;
@@ -28,6 +28,14 @@ pub(super) async fn check(http: &HttpClient, authority: &Authority) -> Result<()
         .map_err(|_| ConfigError::UnknownInstance)?;
     url.query_pairs_mut().append_pair("authorization_endpoint", &endpoint).append_pair("api-version", "1.0");
     let fetched = http.get(url.as_str(), "instance discovery", LIMIT).await?;
+    verdict(&fetched)
+}
+
+/// The status first: whoever is down, or asks to wait, says so with a page that is no answer to the question.
+fn verdict(fetched: &Fetched) -> Result<(), Error> {
+    if fetched.status != 400 {
+        fetched.require_success()?;
+    }
     let malformed = InvalidResponse::Json("instance discovery");
     let document = json::parse_object(&fetched.body).map_err(|_| malformed)?;
     if document.get("error").and_then(Value::as_str) == Some("invalid_instance") {
@@ -40,6 +48,8 @@ pub(super) async fn check(http: &HttpClient, authority: &Authority) -> Result<()
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -58,5 +68,38 @@ mod tests {
         ] {
             assert!(!wanted(known), "{known}");
         }
+    }
+
+    fn refusal(status: u16, body: &str, retry_after: Option<u64>) -> Error {
+        let body = body.as_bytes().to_vec().into();
+        let retry_after = retry_after.map(Duration::from_secs);
+        verdict(&Fetched { status, body, max_age: None, retry_after }).unwrap_err()
+    }
+
+    #[test]
+    fn page_of_a_server_that_is_down_says_to_wait() {
+        for status in [429, 500, 503] {
+            let error = refusal(status, "<html>", Some(7));
+            assert_eq!(
+                (error.code(), error.retry_after()),
+                ("throttled", Some(Duration::from_secs(7))),
+                "{status}"
+            );
+        }
+        assert_eq!(refusal(429, "<html>", None).code(), "throttled");
+        let error = refusal(503, "<html>", None);
+        assert!(
+            matches!(error, Error::InvalidResponse(InvalidResponse::Status(503))) && error.is_retryable()
+        );
+    }
+
+    #[test]
+    fn only_invalid_instance_makes_a_host_unknown() {
+        let unknown = refusal(400, r#"{"error":"invalid_instance"}"#, None);
+        assert!(matches!(unknown, Error::Config(ConfigError::UnknownInstance)));
+        let other =
+            refusal(400, r#"{"error":"invalid_request","tenant_discovery_endpoint":"https://a"}"#, None);
+        assert!(matches!(other, Error::InvalidResponse(InvalidResponse::Status(400))), "{other:?}");
+        assert_eq!(refusal(503, r#"{"error":"invalid_instance"}"#, None).code(), "invalid_response");
     }
 }
