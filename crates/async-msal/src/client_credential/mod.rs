@@ -38,7 +38,7 @@ pub enum ClientCredential {
     /// generic provider lists nothing else.
     Secret(ClientSecret),
     /// A registered certificate, which signs an assertion (`private_key_jwt`, OpenID Connect Core 9). One assertion
-    /// is used for nine minutes.
+    /// is used for nine minutes; at a generic provider, each attempt to send a request has its own.
     Certificate(ClientCertificate),
     /// An assertion that somebody else makes (RFC 7523 2.2): asked for under the client's time limit, and used again
     /// until a minute before its `exp`.

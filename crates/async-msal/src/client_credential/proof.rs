@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::assertion::AssertionRequest;
 use super::certificate::AssertionAlgorithm;
 use super::{AssertionProvider, ClientCredential};
+use crate::authority::AuthorityKind;
 use crate::clock::Clock;
 use crate::error::{ClientAssertionError, Error};
 use crate::http::HttpClient;
@@ -31,6 +32,9 @@ pub(crate) enum Proof {
 pub(crate) struct Prover {
     credential: ClientCredential,
     by_default: AssertionAlgorithm,
+    /// An assertion that we sign is good once: its `jti` is not to be seen again unless that was agreed (OpenID Connect
+    /// Core 9). Entra ID, its relatives and AD FS do not mind.
+    signs_once: bool,
     kept: Mutex<Option<Kept>>,
     /// One maker at a time: the others take what it made.
     turn: tokio::sync::Mutex<()>,
@@ -42,6 +46,23 @@ struct Kept {
     good_until: i64,
 }
 
+/// One request's way to proofs: each attempt to send it asks for its own.
+pub(crate) struct Proving<'a> {
+    pub(crate) prover: &'a Prover,
+    pub(crate) asked: AssertionRequest,
+    pub(crate) means: Means<'a>,
+}
+
+impl Proving<'_> {
+    pub(crate) async fn proof(&self) -> Result<Proof, Error> {
+        self.prover.proof(&self.asked, &self.means).await
+    }
+
+    pub(crate) fn client_id(&self) -> &str {
+        &self.asked.client_id
+    }
+}
+
 /// What a prover borrows from its client.
 pub(crate) struct Means<'a> {
     pub(crate) http: &'a HttpClient,
@@ -50,9 +71,12 @@ pub(crate) struct Means<'a> {
 }
 
 impl Prover {
-    pub(crate) fn new(credential: ClientCredential, adfs: bool) -> Self {
+    pub(crate) fn new(credential: ClientCredential, authority: AuthorityKind) -> Self {
+        let adfs = authority == AuthorityKind::Adfs;
         let by_default = if adfs { AssertionAlgorithm::Rs256 } else { AssertionAlgorithm::Ps256 };
-        Self { credential, by_default, kept: Mutex::default(), turn: tokio::sync::Mutex::default() }
+        let signs_once = authority == AuthorityKind::Oidc;
+        let (kept, turn) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { credential, by_default, signs_once, kept, turn }
     }
 
     pub(crate) async fn proof(&self, request: &AssertionRequest, means: &Means<'_>) -> Result<Proof, Error> {
@@ -73,8 +97,11 @@ impl Prover {
         request: &AssertionRequest,
         means: &Means<'_>,
     ) -> Result<ClientAssertion, Error> {
-        let reusable =
-            !matches!(&self.credential, ClientCredential::Assertion(provider) if !provider.may_reuse());
+        let reusable = match &self.credential {
+            ClientCredential::Certificate(_) => !self.signs_once,
+            ClientCredential::Assertion(provider) => provider.may_reuse(),
+            ClientCredential::Secret(_) | ClientCredential::ManagedIdentity(_) => true,
+        };
         if !reusable {
             return Ok(self.make(request, means).await?.0);
         }

@@ -13,6 +13,7 @@ use x509_cert::der::Decode as _;
 
 use super::proof::{Means, Proof, Prover};
 use super::*;
+use crate::authority::AuthorityKind;
 use crate::clock::ManualClock;
 use crate::error::{ClientAssertionError, ClientCertificateError, ConfigError};
 use crate::http::{HttpClient, HttpOptions};
@@ -51,13 +52,13 @@ struct Maker {
 
 impl Maker {
     fn new(credential: impl Into<ClientCredential>) -> Self {
-        Self::at(credential, false)
+        Self::at(credential, AuthorityKind::Entra)
     }
 
-    fn at(credential: impl Into<ClientCredential>, adfs: bool) -> Self {
+    fn at(credential: impl Into<ClientCredential>, authority: AuthorityKind) -> Self {
         let options = HttpOptions::default().with_request_timeout(Duration::from_millis(200));
         let http = HttpClient::new(&options).unwrap();
-        Self { prover: Prover::new(credential.into(), adfs), http, clock: ManualClock::new(NOW) }
+        Self { prover: Prover::new(credential.into(), authority), http, clock: ManualClock::new(NOW) }
     }
 
     async fn make(&self) -> Result<String, Error> {
@@ -107,7 +108,7 @@ async fn certificate_signs_ps256_with_its_sha256_thumbprint() {
 #[tokio::test]
 async fn rs256_names_the_sha1_thumbprint() {
     let by_choice = Maker::new(certificate().with_algorithm(AssertionAlgorithm::Rs256));
-    for maker in [by_choice, Maker::at(certificate(), true)] {
+    for maker in [by_choice, Maker::at(certificate(), AuthorityKind::Adfs)] {
         let (header, _) = verified(&maker.make().await.unwrap(), &RSA_PKCS1_2048_8192_SHA256);
         assert_eq!(header["alg"], "RS256");
         let x5t = URL_SAFE_NO_PAD.decode(header["x5t"].as_str().unwrap()).unwrap();
@@ -237,6 +238,14 @@ async fn signed_assertion_is_used_for_nine_minutes() {
     assert_eq!(maker.make().await.unwrap(), first);
     maker.clock.set(NOW + 540);
     assert_ne!(maker.make().await.unwrap(), first);
+}
+
+#[tokio::test]
+async fn generic_provider_never_sees_a_signed_assertion_twice() {
+    let maker = Maker::at(certificate(), AuthorityKind::Oidc);
+    let made = [maker.make().await.unwrap(), maker.make().await.unwrap()];
+    let [first, second] = made.map(|jwt| decode(jwt.split('.').nth(1).unwrap())["jti"].clone());
+    assert_ne!(first, second);
 }
 
 #[tokio::test]

@@ -163,7 +163,7 @@ impl ConfidentialClientBuilder {
             return Err(ConfigError::LoopbackAuthority.into());
         }
         let entra = authority.kind() == AuthorityKind::Entra;
-        let adfs = authority.kind() == AuthorityKind::Adfs;
+        let kind = authority.kind();
         if let ClientCredential::Certificate(certificate) = &credential {
             certificate.warn_of_expiry(self.clock.now());
         }
@@ -180,7 +180,7 @@ impl ConfidentialClientBuilder {
         let discovery = Discovery::new(authority, self.endpoint_hosts, http.clone(), Arc::clone(&self.clock));
         let inner = Inner {
             client_id: self.client_id,
-            prover: Prover::new(credential, adfs),
+            prover: Prover::new(credential, kind),
             capabilities: self.capabilities,
             policy,
             http,

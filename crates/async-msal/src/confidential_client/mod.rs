@@ -15,7 +15,7 @@ use crate::authority::discovery::Discovery;
 use crate::authority::signing_keys::KeySet;
 use crate::authority::{Authority, AuthorityKind, Metadata, Tenant};
 use crate::client_credential::AssertionRequest;
-use crate::client_credential::proof::{Means, Prover};
+use crate::client_credential::proof::{Means, Prover, Proving};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::flow::{
@@ -314,9 +314,8 @@ impl ConfidentialClient {
         let generic = self.authority().kind() == AuthorityKind::Oidc;
         let audience = if generic { metadata.issuer() } else { endpoint };
         let asked = AssertionRequest::new(&inner.client_id, endpoint, audience);
-        let proof = inner.prover.proof(&asked, &means).await?;
-        let sent = token_endpoint::send(&inner.http, &inner.client_id, &proof, &request, inner.clock.now());
-        sent.await.inspect_err(|error| {
+        let proving = Proving { prover: &inner.prover, asked, means };
+        token_endpoint::send(&proving, &request).await.inspect_err(|error| {
             if matches!(error, Error::Credential(_)) {
                 inner.prover.forget();
             }

@@ -12,9 +12,9 @@ use url::Url;
 
 use self::response::TokenResponse;
 pub(crate) use self::throttle::Throttle;
-use crate::client_credential::proof::Proof;
+use crate::client_credential::proof::{Proof, Proving};
 use crate::error::{Error, Unreachable};
-use crate::http::{Failed, HttpClient};
+use crate::http::Failed;
 use crate::telemetry;
 
 /// Longer answers are cut off while they arrive.
@@ -38,16 +38,12 @@ pub(crate) struct TokenRequest<'a> {
 }
 
 /// Sends the request and reads its answer. Nothing is stored here.
-pub(crate) async fn send(
-    http: &HttpClient,
-    client_id: &str,
-    proof: &Proof,
-    request: &TokenRequest<'_>,
-    now: i64,
-) -> Result<TokenResponse, Error> {
+pub(crate) async fn send(proving: &Proving<'_>, request: &TokenRequest<'_>) -> Result<TokenResponse, Error> {
+    // Without a proof nothing is sent.
+    let proof = proving.proof().await?;
     let started = Instant::now();
     // One time limit over both attempts.
-    let both = tokio::time::timeout(http.limit(), exchange(http, client_id, proof, request, now)).await;
+    let both = tokio::time::timeout(proving.means.http.limit(), exchange(proving, proof, request)).await;
     let result = both.unwrap_or_else(|_| {
         Err(Unreachable { what: "the token endpoint", reason: "timeout", source: None }.into())
     });
@@ -70,29 +66,28 @@ pub(crate) async fn send(
 }
 
 async fn exchange(
-    http: &HttpClient,
-    client_id: &str,
-    proof: &Proof,
+    proving: &Proving<'_>,
+    proof: Proof,
     request: &TokenRequest<'_>,
-    now: i64,
 ) -> Result<TokenResponse, Error> {
-    let first = attempt(http, client_id, proof, request, now).await;
+    let first = attempt(proving, &proof, request).await;
     let Err(failed) = first else { return first.map_err(|failed| failed.error) };
     let again = failed.unsent || request.repeatable && is_server_failure(&failed.error);
     // A time limit that has passed once would pass twice: the caller has waited long enough.
     if !again || is_timeout(&failed.error) {
         return Err(failed.error);
     }
-    attempt(http, client_id, proof, request, now).await.map_err(|failed| failed.error)
+    // Where an assertion is good once, the first attempt may have spent it.
+    let proof = proving.proof().await?;
+    attempt(proving, &proof, request).await.map_err(|failed| failed.error)
 }
 
 async fn attempt(
-    http: &HttpClient,
-    client_id: &str,
+    proving: &Proving<'_>,
     proof: &Proof,
     request: &TokenRequest<'_>,
-    now: i64,
 ) -> Result<TokenResponse, Failed> {
+    let (http, client_id) = (proving.means.http, proving.client_id());
     let mut post = http
         .for_url(request.endpoint)
         .post(request.endpoint.clone())
@@ -111,7 +106,7 @@ async fn attempt(
         post = post.header(AUTHORIZATION, basic(client_id, secret.expose_secret()));
     }
     let fetched = http.send(post.body(form(client_id, proof, request)), "the token endpoint", LIMIT).await?;
-    TokenResponse::read(&fetched, now).map_err(|error| Failed { error, unsent: false })
+    TokenResponse::read(&fetched, proving.means.clock.now()).map_err(|error| Failed { error, unsent: false })
 }
 
 fn form(client_id: &str, proof: &Proof, request: &TokenRequest<'_>) -> String {

@@ -6,13 +6,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use async_msal::{
     AuthCodeRequest, AuthResponse, Authority, ClaimsChallenge, ClientCertificate, ClientCredential,
-    ClientSecret, ConfidentialClient, Error, SignInResult, SigningAlgorithm, TokenCache,
+    ClientSecret, ClientTokenOptions, ConfidentialClient, Error, Scopes, SignInResult, SigningAlgorithm,
+    TokenCache,
 };
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use axum::Router;
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -30,6 +31,10 @@ struct Script {
     extra: Value,
     /// The last token request.
     seen: Option<(HeaderMap, String)>,
+    /// The `jti` of every assertion there was (OpenID Connect Core 9: used once).
+    spent: Vec<String>,
+    /// So many token requests fail first, after their assertion is spent.
+    failures: usize,
 }
 
 type Shared = Arc<Mutex<Script>>;
@@ -60,6 +65,8 @@ impl Provider {
             nonce: String::new(),
             extra: json!({}),
             seen: None,
+            spent: Vec::new(),
+            failures: 0,
         };
         change(&mut script);
         let script = Arc::new(Mutex::new(script));
@@ -76,18 +83,23 @@ impl Provider {
         self.sign_in_by(ClientSecret::new("a:b%c d").into(), cache).await
     }
 
-    async fn sign_in_by(
-        &self,
-        credential: ClientCredential,
-        cache: &mut TokenCache,
-    ) -> Result<SignInResult, Error> {
-        let client = ConfidentialClient::builder("my client")
+    fn client(&self, credential: ClientCredential) -> ConfidentialClient {
+        ConfidentialClient::builder("my client")
             .authority(Authority::oidc(&self.issuer).unwrap())
             .credential(credential)
             .signing_algorithms([SigningAlgorithm::Es256])
             .client_capabilities(["cp1"])
             .dangerous_allow_loopback_authority()
-            .build()?;
+            .build()
+            .unwrap()
+    }
+
+    async fn sign_in_by(
+        &self,
+        credential: ClientCredential,
+        cache: &mut TokenCache,
+    ) -> Result<SignInResult, Error> {
+        let client = self.client(credential);
         let claims = ClaimsChallenge::parse(r#"{"access_token":{"nbf":{"essential":true}}}"#)?;
         let request =
             AuthCodeRequest::new("http://localhost:9/cb".parse().unwrap(), "api").with_claims(claims);
@@ -127,9 +139,20 @@ async fn keys(State(script): State<Shared>) -> String {
     json!({ "keys": script.keys.iter().enumerate().map(jwk).collect::<Vec<_>>() }).to_string()
 }
 
-async fn token(State(script): State<Shared>, headers: HeaderMap, body: String) -> String {
+async fn token(State(script): State<Shared>, headers: HeaderMap, body: String) -> (StatusCode, String) {
     let mut script = script.lock().unwrap();
+    if let Some(claims) = assertion_claims(&body) {
+        let jti = claims["jti"].as_str().unwrap().to_owned();
+        if script.spent.contains(&jti) {
+            return (StatusCode::UNAUTHORIZED, r#"{"error":"invalid_client"}"#.to_owned());
+        }
+        script.spent.push(jti);
+    }
     script.seen = Some((headers, body));
+    if script.failures > 0 {
+        script.failures -= 1;
+        return (StatusCode::SERVICE_UNAVAILABLE, String::new());
+    }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let mut claims = json!({"iss": script.issuer, "sub": "somebody", "aud": "my client", "exp": now + 600, "iat": now,
         "nonce": script.nonce});
@@ -143,8 +166,9 @@ async fn token(State(script): State<Shared>, headers: HeaderMap, body: String) -
     let signed = format!("{}.{}", encode(header.to_string()), encode(claims.to_string()));
     let signature = script.keys[script.signer].sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
     let id_token = format!("{signed}.{}", encode(signature));
-    json!({"access_token": "at", "token_type": "bearer", "expires_in": "600", "id_token": id_token})
-        .to_string()
+    let answer =
+        json!({"access_token": "at", "token_type": "bearer", "expires_in": "600", "id_token": id_token});
+    (StatusCode::OK, answer.to_string())
 }
 
 #[tokio::test]
@@ -183,6 +207,18 @@ async fn secret_stays_in_the_body_where_the_provider_takes_it_there() {
     assert!(body.contains("client_secret=a%3Ab%25c+d"));
 }
 
+fn certificate_credential() -> ClientCredential {
+    let key = include_bytes!("../fixtures/client-certificate/client.key");
+    let certificate = include_bytes!("../fixtures/client-certificate/client.crt");
+    ClientCertificate::from_pem(key, None, certificate).unwrap().into()
+}
+
+/// What the request's assertion says, if it has one.
+fn assertion_claims(body: &str) -> Option<Value> {
+    let claims = URL_SAFE_NO_PAD.decode(field(body, "client_assertion")?.split('.').nth(1)?).ok()?;
+    serde_json::from_slice(&claims).ok()
+}
+
 fn field(body: &str, name: &str) -> Option<String> {
     form_urlencoded::parse(body.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
@@ -191,17 +227,25 @@ fn field(body: &str, name: &str) -> Option<String> {
 async fn assertion_is_for_the_configured_issuer_and_goes_into_the_body() {
     let provider =
         Provider::start(|script| script.methods = vec!["client_secret_basic", "private_key_jwt"]).await;
-    let key = include_bytes!("../fixtures/client-certificate/client.key");
-    let certificate = include_bytes!("../fixtures/client-certificate/client.crt");
-    let credential = ClientCertificate::from_pem(key, None, certificate).unwrap().into();
+    let credential = certificate_credential();
     provider.sign_in_by(credential, &mut TokenCache::new()).await.unwrap();
     let (headers, body) = provider.seen();
     assert!(!headers.contains_key("authorization"));
-    let assertion = field(&body, "client_assertion").unwrap();
-    let claims = URL_SAFE_NO_PAD.decode(assertion.split('.').nth(1).unwrap()).unwrap();
-    let claims: Value = serde_json::from_slice(&claims).unwrap();
-    assert_eq!(claims["aud"], provider.issuer);
+    assert_eq!(assertion_claims(&body).unwrap()["aud"], provider.issuer);
     assert_eq!(field(&body, "client_secret"), None);
+}
+
+#[tokio::test]
+async fn each_attempt_to_send_a_request_has_an_assertion_of_its_own() {
+    let provider = Provider::start(|script| script.failures = 1).await;
+    let client = provider.client(certificate_credential());
+    let mut cache = TokenCache::new();
+    for scope in ["one", "two"] {
+        let scopes = Scopes::from([scope]);
+        client.acquire_token_for_client(&mut cache, &scopes, ClientTokenOptions::default()).await.unwrap();
+    }
+    // The first was sent twice.
+    assert_eq!(provider.script.lock().unwrap().spent.len(), 3);
 }
 
 #[tokio::test]
