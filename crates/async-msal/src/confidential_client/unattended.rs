@@ -43,7 +43,8 @@ impl ConfidentialClient {
     }
 
     /// A token for another API, on behalf of whoever called ours with `assertion`: from the cache, by the hash of that
-    /// very token, else by an exchange. What was not granted is named in the result.
+    /// very token, else by an exchange. What was not granted is named in the result. What a token without a readable
+    /// `exp` (one that is no JWT) was exchanged for is given from the cache for five minutes only.
     ///
     /// # Errors
     ///

@@ -92,6 +92,7 @@ pub(crate) async fn acquire(
         scopes,
         ext_cache_key: ext_cache_key.as_deref(),
         application: true,
+        since: None,
     };
     if options.claims.is_none()
         && !options.renew

@@ -16,6 +16,10 @@ use crate::scope::Scopes;
 use crate::secret::AccessToken;
 use crate::token_cache::{HeldQuery, Lookup, TokenCache, WriteOccasion, extended_cache_key};
 
+/// What a token was exchanged for is given again for so many seconds, where the token does not say when it expires: it may
+/// have been revoked meanwhile.
+const UNKNOWN_EXPIRY: i64 = 300;
+
 /// Longer incoming tokens are refused: no header carries them.
 const LONGEST: usize = 64 * 1024;
 
@@ -74,7 +78,8 @@ pub(crate) async fn acquire(
     if scopes.is_empty() {
         return Err(ConfigError::Missing("the scope").into());
     }
-    check(assertion, client.clock().now())?;
+    let now = client.clock().now();
+    let expiry = check(assertion, now)?;
     let realm = client.realm().await?;
     let key = cache_key(assertion, options.client_claims.as_ref());
     let query = HeldQuery {
@@ -84,6 +89,7 @@ pub(crate) async fn acquire(
         scopes,
         ext_cache_key: Some(&key),
         application: false,
+        since: expiry.is_none().then(|| now.saturating_sub(UNKNOWN_EXPIRY)),
     };
     if options.claims.is_none()
         && !options.renew
@@ -143,9 +149,9 @@ fn cache_key(assertion: &AccessToken, client_claims: Option<&ClaimsChallenge>) -
     extended_cache_key(&[("async_msal_user_assertion", &hash), ("client_claims", claims)])
 }
 
-/// An expired token is refused even where the cache still has what it was exchanged for. Tokens that are no JWT
-/// are left to the authority.
-fn check(assertion: &AccessToken, now: i64) -> Result<(), Error> {
+/// When the token expires, where it says so. One that has is refused even where the cache still has what it was exchanged
+/// for. Tokens that are no JWT are left to the authority.
+fn check(assertion: &AccessToken, now: i64) -> Result<Option<i64>, Error> {
     let text = assertion.expose_secret();
     let allowed = |byte: u8| byte.is_ascii_graphic();
     if text.is_empty() || text.len() > LONGEST || !text.bytes().all(allowed) {
@@ -153,7 +159,7 @@ fn check(assertion: &AccessToken, now: i64) -> Result<(), Error> {
     }
     match expiry(text) {
         Some(expiry) if expiry <= now => Err(UserAssertionError::Expired.into()),
-        _ => Ok(()),
+        expiry => Ok(expiry),
     }
 }
 
@@ -196,7 +202,7 @@ mod tests {
 
     #[test]
     fn opaque_assertion_is_left_to_the_authority() {
-        check(&AccessToken::new("opaque"), 100).unwrap();
+        assert_eq!(check(&AccessToken::new("opaque"), 100).unwrap(), None);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(crate) struct HeldQuery<'a> {
     pub(crate) ext_cache_key: Option<&'a str>,
     /// Only a token that is nobody's.
     pub(crate) application: bool,
+    /// Only a token that was stored then or later, unix seconds.
+    pub(crate) since: Option<i64>,
 }
 
 impl HeldQuery<'_> {
@@ -27,6 +29,7 @@ impl HeldQuery<'_> {
             && entry.text(Field::ExtCacheKey) == self.ext_cache_key
             && (!self.application || !entry.has(Field::HomeAccountId))
             && !entry.has(Field::KeyId)
+            && self.since.is_none_or(|since| entry.time(Field::CachedAt).is_some_and(|at| at >= since))
             && covers(entry, self.scopes)
     }
 }

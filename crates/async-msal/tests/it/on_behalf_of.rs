@@ -5,6 +5,7 @@ use async_msal::{
     AccessToken, Advice, AuthCodeRequest, Error, OnBehalfOfOptions, RefreshToken, Scopes, TokenCache,
     TokenResult, TokenSource,
 };
+use async_msal_emulator::{Endpoint, Fault, FaultRule};
 use serde_json::Value;
 
 use crate::support::{ADA, REDIRECT, World, scopes};
@@ -90,6 +91,30 @@ async fn expired_incoming_token_is_refused_whatever_the_cache_holds() {
     let error = exchange(&world, &mut cache, &assertion, &scopes()).await.unwrap_err();
     assert!(matches!(error, Error::UserAssertion(UserAssertionError::Expired)));
     assert_eq!((requests(&world), error.advice()), (1, Advice::RefuseCaller));
+}
+
+#[tokio::test]
+async fn token_that_names_no_expiry_is_exchanged_again_after_five_minutes() {
+    let world = World::new().await;
+    let assertion = AccessToken::new("opaque");
+    let mut cache = TokenCache::new();
+    let exchanged = |text: &str| {
+        let token = format!(r#"{{"access_token":"{text}","token_type":"Bearer","expires_in":3600}}"#);
+        world.fault(FaultRule::new(Endpoint::Token, Fault::answer(200, token)));
+    };
+    exchanged("first");
+    exchange(&world, &mut cache, &assertion, &scopes()).await.unwrap();
+    world.advance(300);
+    let kept = exchange(&world, &mut cache, &assertion, &scopes()).await.unwrap();
+    assert_eq!((kept.source, kept.access_token.expose_secret()), (TokenSource::Cache, "first"));
+    world.advance(1);
+    exchanged("second");
+    let again = exchange(&world, &mut cache, &assertion, &scopes()).await.unwrap();
+    assert_eq!(again.access_token.expose_secret(), "second");
+    world.advance(301);
+    // Nor while the authority is down.
+    world.fault(FaultRule::new(Endpoint::Token, Fault::answer(503, "")).times(2));
+    exchange(&world, &mut cache, &assertion, &scopes()).await.unwrap_err();
 }
 
 #[tokio::test]
