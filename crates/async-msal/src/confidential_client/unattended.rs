@@ -27,7 +27,8 @@ impl ConfidentialClient {
     /// # Errors
     ///
     /// [`Error::Config`] for scopes that cannot be asked, [`Error::Credential`] where the registration is refused,
-    /// and those of the network. The cache is unchanged then.
+    /// and those of the network. The cache is unchanged then. For as long as the authority asks to wait (5 s where it
+    /// fails and names no time), and 60 s after it refused this very request, the same error is given without asking.
     ///
     /// # Cancel safety
     ///
@@ -49,7 +50,8 @@ impl ConfidentialClient {
     /// # Errors
     ///
     /// [`Error::UserAssertion`] for an incoming token that has expired, [`Error::InteractionRequired`] where the
-    /// caller's user must act: answer 401 with its claims, so that the caller can. The cache is unchanged then.
+    /// caller's user must act: answer 401 with its claims, so that the caller can. The cache is unchanged then. Errors are
+    /// remembered as in [`acquire_token_for_client`](Self::acquire_token_for_client), for each incoming token by itself.
     ///
     /// # Cancel safety
     ///

@@ -7,6 +7,7 @@ use crate::error::{ConfigError, Error};
 use crate::scope::Scopes;
 use crate::telemetry;
 use crate::token_cache::{HeldQuery, Hit, Lookup, TokenCache, WriteOccasion, extended_cache_key};
+use crate::token_endpoint::Slot;
 
 /// Wishes for one token of the application's own.
 #[derive(Debug, Clone, Default)]
@@ -100,9 +101,17 @@ pub(crate) async fn acquire(
     {
         return Ok(hit.into());
     }
-    match ask(client, cache, &query, &options).await {
+    let slot = slot(&query, options.claims.as_ref());
+    let result = match client.throttle().check(&slot, client.clock().monotonic()) {
+        Ok(()) => {
+            let asked = ask(client, cache, &query, &options).await;
+            asked.inspect_err(|error| client.throttle().note(&slot, error, client.clock().monotonic()))
+        }
+        Err(error) => Err(error),
+    };
+    match result {
         // A token that was challenged is of no use to whoever challenged it.
-        Err(error) if options.claims.is_none() => in_hand(client, cache, &query, error),
+        Err(error) if options.claims.is_none() => in_hand(client, cache, &query, &slot, error),
         result => result,
     }
 }
@@ -112,11 +121,23 @@ pub(super) fn in_hand(
     client: &ConfidentialClient,
     cache: &TokenCache,
     query: &HeldQuery<'_>,
+    slot: &Slot,
     error: Error,
 ) -> Result<TokenResult, Error> {
     let Some(token) = cache.find_held_unexpired(query, client.clock().now()) else { return Err(error) };
+    client.throttle().hold(slot, &error, client.clock().monotonic());
     tracing::warn!(code = error.code(), "the renewal failed; the token in hand has not expired yet");
     Ok(Hit { token, renew_due: true }.into())
+}
+
+/// Which requests wait together. Parameters of the request's own, claims of the caller's, and the token that is exchanged
+/// are in the extended key.
+pub(super) fn slot(query: &HeldQuery<'_>, challenge: Option<&ClaimsChallenge>) -> Slot {
+    let grant = if query.application { "client_credentials" } else { "on_behalf_of" };
+    let scopes = query.scopes.to_string();
+    let ext_cache_key = query.ext_cache_key.unwrap_or_default();
+    let parts = [grant, query.environment, query.realm, query.client_id, &scopes, ext_cache_key];
+    Slot::new(&parts, challenge.map(ClaimsChallenge::as_str).unwrap_or_default())
 }
 
 pub(super) fn find(client: &ConfidentialClient, cache: &TokenCache, query: &HeldQuery<'_>) -> Lookup {

@@ -1,5 +1,6 @@
 //! Taking over a refresh token that another library kept (RFC 6749 6).
 
+use super::refresh_token::slot;
 use super::token_result::SignInResult;
 use crate::confidential_client::ConfidentialClient;
 use crate::error::{ConfigError, Error, InvalidResponse};
@@ -20,7 +21,8 @@ pub(crate) async fn acquire(
         return Err(ConfigError::Missing("the refresh token").into());
     }
     let clock = client.clock();
-    client.throttle().check(refresh_token, clock.monotonic())?;
+    let slot = slot(refresh_token, scopes);
+    client.throttle().check(&slot, clock.monotonic())?;
     let metadata = client.metadata().await?;
     client.keys_at_hand().await?;
     let correlation_id = client.new_correlation_id();
@@ -30,7 +32,7 @@ pub(crate) async fn acquire(
     ];
     let asked = client.request_token("refresh_token", form, &correlation_id, None).await;
     let mut response =
-        asked.inspect_err(|error| client.throttle().note(refresh_token, error, clock.monotonic()))?;
+        asked.inspect_err(|error| client.throttle().note_pause(&slot, error, clock.monotonic()))?;
     let raw = response.id_token.clone().ok_or(InvalidResponse::NoIdToken)?;
     let occasion = Occasion::Refresh { previous: None };
     let id_token = client.verify_id_token(&metadata, &raw, &response.access_token, occasion).await?;

@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::client_credentials::{find, in_hand};
+use super::client_credentials::{find, in_hand, slot};
 use super::token_result::TokenResult;
 use crate::claims_challenge::{self, ClaimsChallenge};
 use crate::confidential_client::ConfidentialClient;
@@ -97,8 +97,16 @@ pub(crate) async fn acquire(
     {
         return Ok(hit.into());
     }
-    match exchange(client, cache, assertion, &query, &options).await {
-        Err(error) if options.claims.is_none() => in_hand(client, cache, &query, error),
+    let slot = slot(&query, options.claims.as_ref());
+    let result = match client.throttle().check(&slot, client.clock().monotonic()) {
+        Ok(()) => {
+            let asked = exchange(client, cache, assertion, &query, &options).await;
+            asked.inspect_err(|error| client.throttle().note(&slot, error, client.clock().monotonic()))
+        }
+        Err(error) => Err(error),
+    };
+    match result {
+        Err(error) if options.claims.is_none() => in_hand(client, cache, &query, &slot, error),
         result => result,
     }
 }

@@ -12,6 +12,7 @@ use crate::id_token::{IdTokenClaims, IdTokenError, VerifiedIdToken};
 use crate::scope::Scopes;
 use crate::secret::RefreshToken;
 use crate::token_cache::{TokenCache, WriteOccasion};
+use crate::token_endpoint::Slot;
 use crate::token_endpoint::response::TokenResponse;
 
 /// Wishes for one refresh.
@@ -85,6 +86,11 @@ fn naming_scopes(mut wanted: InteractionRequired, scopes: &Scopes) -> Interactio
     wanted
 }
 
+/// Whose turn it is by a refresh token.
+pub(super) fn slot(token: &RefreshToken, scopes: &Scopes) -> Slot {
+    Slot::new(&["refresh_token", token.expose_secret(), &scopes.to_string()], "")
+}
+
 struct Asking<'a> {
     client: &'a ConfidentialClient,
     metadata: &'a Metadata,
@@ -97,7 +103,8 @@ struct Asking<'a> {
 impl Asking<'_> {
     async fn ask(&self, token: &RefreshToken) -> Result<TokenResponse, Error> {
         let (client, clock) = (self.client, self.client.clock());
-        client.throttle().check(token, clock.monotonic())?;
+        let slot = slot(token, self.scopes);
+        client.throttle().check(&slot, clock.monotonic())?;
         let claims = claims_challenge::merged(self.options.claims.as_ref(), client.capabilities());
         let form = vec![
             ("refresh_token", token.expose_secret().to_owned()),
@@ -106,7 +113,7 @@ impl Asking<'_> {
         ];
         let anchor = anchor_mailbox(self.account.home_account_id());
         let asked = client.request_token("refresh_token", form, self.correlation_id, Some(anchor)).await;
-        asked.inspect_err(|error| client.throttle().note(token, error, clock.monotonic()))
+        asked.inspect_err(|error| client.throttle().note_pause(&slot, error, clock.monotonic()))
     }
 
     /// The id token first; only then is anything stored, and what is missing named after that.

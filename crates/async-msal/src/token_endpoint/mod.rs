@@ -11,7 +11,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use url::Url;
 
 use self::response::TokenResponse;
-pub(crate) use self::throttle::Throttle;
+pub(crate) use self::throttle::{Slot, Throttle};
 use crate::client_credential::proof::{Proof, Proving};
 use crate::error::{Error, Unreachable};
 use crate::http::Failed;

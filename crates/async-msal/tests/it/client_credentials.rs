@@ -74,6 +74,49 @@ async fn failed_renewal_gives_the_token_in_hand() {
 }
 
 #[tokio::test]
+async fn token_in_hand_is_given_without_one_more_request_each_time() {
+    let mut world = World::new().await;
+    token(&mut world).await;
+    world.advance(3_400);
+    world.fault(FaultRule::new(Endpoint::Token, Fault::CloseAfterServing).times(2));
+    token(&mut world).await;
+    let sent = requests(&world);
+    for _ in 0..3 {
+        let again = token(&mut world).await;
+        assert!(again.source == TokenSource::Cache && again.renew_due);
+    }
+    assert_eq!(requests(&world), sent);
+    world.advance(5);
+    assert_eq!(token(&mut world).await.source, TokenSource::IdentityProvider);
+}
+
+#[tokio::test]
+async fn overloaded_authority_is_left_alone_for_the_scopes_that_were_asked() {
+    let mut world = World::new().await;
+    world.fault(FaultRule::new(Endpoint::Token, Fault::answer(429, "")));
+    assert_eq!(ask(&mut world, ClientTokenOptions::default()).await.unwrap_err().code(), "throttled");
+    let waiting = ask(&mut world, ClientTokenOptions::default().renewing()).await.unwrap_err();
+    assert_eq!((waiting.retry_after(), requests(&world)), (Some(std::time::Duration::from_secs(5)), 1));
+    let fmi = ClientTokenOptions::default().with_fmi_path("a/b");
+    ask(&mut world, fmi).await.unwrap();
+    world.advance(5);
+    token(&mut world).await;
+}
+
+#[tokio::test]
+async fn refusal_is_remembered_for_a_minute() {
+    let mut world = World::new().await;
+    let refusal = Fault::answer(400, r#"{"error":"invalid_scope","error_description":"no"}"#);
+    world.fault(FaultRule::new(Endpoint::Token, refusal));
+    for _ in 0..2 {
+        assert_eq!(ask(&mut world, ClientTokenOptions::default()).await.unwrap_err().code(), "server");
+    }
+    assert_eq!(requests(&world), 1);
+    world.advance(60);
+    token(&mut world).await;
+}
+
+#[tokio::test]
 async fn fmi_paths_do_not_share_tokens() {
     let mut world = World::new().await;
     token(&mut world).await;

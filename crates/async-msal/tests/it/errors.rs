@@ -37,6 +37,8 @@ async fn each_answer_of_the_token_endpoint_has_its_kind_and_advice() {
         let asked = world.client.acquire_token_for_client(&mut world.cache, &scopes, options).await;
         judge(row, &asked.unwrap_err());
         world.emulator.admin().clear_faults();
+        // Until then the refusal is remembered.
+        world.clock.advance(60);
         assert!(world.cache.is_empty() && !world.cache.has_changed(), "{}", row.body);
     }
 }

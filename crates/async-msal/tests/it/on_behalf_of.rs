@@ -94,6 +94,22 @@ async fn expired_incoming_token_is_refused_whatever_the_cache_holds() {
 }
 
 #[tokio::test]
+async fn pause_of_one_callers_user_holds_up_no_other() {
+    let mut world = World::new().await;
+    let (adas, bens) = (incoming(&mut world, ADA).await, incoming(&mut world, "ben@contoso.example").await);
+    let mut cache = TokenCache::new();
+    world.fault(FaultRule::new(Endpoint::Token, Fault::answer_with_header(503, "Retry-After", "30")));
+    for _ in 0..2 {
+        let error = exchange(&world, &mut cache, &adas, &scopes()).await.unwrap_err();
+        assert_eq!(error.code(), "throttled");
+    }
+    assert_eq!(requests(&world), 1);
+    exchange(&world, &mut cache, &bens, &scopes()).await.unwrap();
+    world.advance(30);
+    exchange(&world, &mut cache, &adas, &scopes()).await.unwrap();
+}
+
+#[tokio::test]
 async fn token_that_names_no_expiry_is_exchanged_again_after_five_minutes() {
     let world = World::new().await;
     let assertion = AccessToken::new("opaque");
