@@ -60,7 +60,8 @@ impl ConfidentialClient {
     /// # Security
     ///
     /// The incoming token must have been validated for this API before: signature, issuer, audience and times. Here
-    /// only its expiry is looked at.
+    /// only its expiry is looked at. Use a cache that MSAL Python 1.21 does not read
+    /// ([`token_cache`](crate::token_cache)).
     #[tracing::instrument(name = "async_msal.on_behalf_of", skip_all)]
     pub async fn acquire_token_on_behalf_of(
         &self,

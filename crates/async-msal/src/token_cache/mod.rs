@@ -7,6 +7,12 @@
 //!   lives for less than ten minutes. MSAL renews such a token on every request in the end.
 //! - A token past its `refresh_on` is handed out at once, and says that a renewal is due; MSAL renews it first.
 //! - A cache that was written under another name of the same cloud's host is read without asking the network.
+//!
+//! # Security
+//!
+//! Tokens that were had on behalf of a caller, for a federated identity's path or with claims of the caller's own stand
+//! under an extended key (`ext_cache_key`). MSAL Python 1.21 is older than these and hands such a token out on a plain
+//! question for the same scopes; the newest does not. Keep them in a cache that MSAL 1.21 does not read.
 
 mod accounts;
 mod entry;

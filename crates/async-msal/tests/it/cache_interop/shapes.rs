@@ -104,6 +104,32 @@ fn extended_entry_of_msal_answers_no_plain_question_and_stays() {
     assert_eq!(serde_json::from_str::<Value>(&cache.to_json()).unwrap(), json);
 }
 
+/// What `token_cache` says of it, and why such tokens are kept apart from what MSAL 1.21 reads.
+#[test]
+fn extended_entry_is_taken_for_a_plain_one_by_msal_1_21_and_not_by_the_newest() {
+    let entry = |secret: &str, home: Option<&str>, target: &str| {
+        json!({"credential_type": "AccessToken", "secret": secret, "home_account_id": home,
+            "environment": "login.microsoftonline.com", "client_id": CLIENT, "target": target, "realm": TENANT,
+            "token_type": "Bearer", "cached_at": NOW.to_string(), "expires_on": (NOW + 3_600).to_string(),
+            "extended_expires_on": (NOW + 3_600).to_string(),
+            "ext_cache_key": extended_cache_key(&[("fmi_path", "a/b")])})
+    };
+    let cache = json!({
+        "AccessToken": {"users": entry("OBO", Some("ada.home"), "User.Read"), "nobodys": entry("FMI", None, "api/.default")},
+        "Account": {"ada": {"home_account_id": "ada.home", "environment": "login.microsoftonline.com",
+            "realm": TENANT, "local_account_id": null, "username": "ada", "authority_type": "MSSTS"}},
+    });
+    let [mut oldest, mut newest] = Msal::both();
+    let plain = [
+        (json!({"cache": cache.to_string(), "scopes": ["User.Read"], "home": "ada.home"}), "OBO"),
+        (json!({"cache": cache.to_string(), "scopes": ["api/.default"]}), "FMI"),
+    ];
+    for (ask, taken) in plain {
+        assert_eq!(oldest.run("silent", NOW, &ask).access_token(), Some(taken));
+        assert_eq!(newest.run("silent", NOW, &ask).access_token(), None);
+    }
+}
+
 #[test]
 fn entries_without_a_home_account_and_of_another_library_survive_both() {
     let text = json!({
