@@ -226,10 +226,13 @@ async fn a_challenge_that_renewal_does_not_meet_is_for_the_user_with_its_claims(
 async fn widen(session: &AsyncMsal, expires_on: i64) {
     let wider = |cache: &mut TokenCache| {
         let mut text: serde_json::Value = serde_json::from_str(&cache.to_json()).unwrap();
-        for entry in text["AccessToken"].as_object_mut().unwrap().values_mut() {
-            entry["target"] = "Calendars.Read User.Read".into();
-            entry["expires_on"] = expires_on.to_string().into();
-        }
+        let entries = text["AccessToken"].as_object_mut().unwrap();
+        let mut entry = entries.values().next().unwrap().clone();
+        entry["target"] = "Calendars.Read User.Read".into();
+        entry["expires_on"] = expires_on.to_string().into();
+        // Under a key of its own: the renewal's would else replace it.
+        entries.clear();
+        entries.insert("wider".to_owned(), entry);
         *cache = TokenCache::parse(&text.to_string()).unwrap();
     };
     session.update_token_cache(wider).await.unwrap();
