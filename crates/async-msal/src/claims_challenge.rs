@@ -39,7 +39,17 @@ impl ClaimsChallenge {
     /// that can be read (continuous access evaluation).
     ///
     /// Several headers, several challenges in one header, quoted strings, either base64 alphabet and
-    /// missing padding are understood.
+    /// missing padding are understood. The headers are those of the crate `http`, and so of an answer of `reqwest`.
+    ///
+    /// ```
+    /// use async_msal::ClaimsChallenge;
+    /// let mut headers = http::HeaderMap::new();
+    /// let challenge = r#"Bearer error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ""#;
+    /// headers.insert("www-authenticate", challenge.parse()?);
+    /// let claims = ClaimsChallenge::from_www_authenticate(&headers).ok_or("no challenge")?;
+    /// assert_eq!(claims.as_str(), r#"{"access_token":{}}"#);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn from_www_authenticate(headers: &HeaderMap) -> Option<Self> {
         headers

@@ -58,6 +58,13 @@
 //! [`TokenCache`] is MSAL's JSON: what MSAL Python wrote opens here and the other way round, and fields
 //! that neither knows are kept.
 //!
+//! # Without a tenant
+//!
+//! The emulator of this repository (`cargo run -- emulator`, or the crate `async-msal-emulator` in a test) is an authority
+//! on this machine: take its address, client id and secret, and allow it by
+//! [`dangerous_allow_loopback_authority`](ConfidentialClientBuilder::dangerous_allow_loopback_authority). A caller's token
+//! for on-behalf-of is one that a user got for the scope `api://{client id}/access_as_user` there.
+//!
 //! # Errors
 //!
 //! [`Error`] answers who must act; `code()` is stable, `advice()` is what a web application does about it, `hint()`

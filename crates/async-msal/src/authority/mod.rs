@@ -70,7 +70,14 @@ impl Authority {
         let kind = kind_of(&environment, &segments);
         let tenant = match (kind, segments.first()) {
             (AuthorityKind::Ciam, None) => Some(Tenant::of_ciam_host(&environment)?),
-            (_, None) => return Err(ConfigError::Authority("it has no tenant in its path").into()),
+            (_, None) => {
+                let why = "it has no tenant in its path; another OpenID provider goes by Authority::oidc";
+                return Err(ConfigError::Authority(why).into());
+            }
+            (AuthorityKind::Entra | AuthorityKind::Ciam, Some(_)) if segments.len() > 1 => {
+                let why = "it ends with the tenant: what stands behind it belongs to an issuer or endpoint";
+                return Err(ConfigError::Authority(why).into());
+            }
             (AuthorityKind::B2c, Some(_)) if segments.len() < 2 => {
                 return Err(
                     ConfigError::Authority("a B2C authority names its policy behind the tenant").into()
@@ -275,6 +282,8 @@ mod tests {
             "https://login.microsoftonline.com/a%2fb",
             "https://login.microsoftonline.com/a\\b",
             "https://login.microsoftonline.com/contoso。com",
+            "https://login.microsoftonline.com/contoso.example/v2.0",
+            "https://contoso.ciamlogin.com/contoso.example/oauth2/v2.0/token",
             "ftp://login.microsoftonline.com/common",
             "file:///common",
             long.as_str(),

@@ -11,7 +11,7 @@ use crate::secret::ClientAssertion;
 /// Names the file.
 const VARIABLE: &str = "AZURE_FEDERATED_TOKEN_FILE";
 /// Longer files are no token.
-const LONGEST: u64 = 64 * 1024;
+const LONGEST: usize = 64 * 1024;
 
 /// A file whose content is the assertion. It is read for every request that goes to the authority, since the kubelet
 /// replaces it.
@@ -37,9 +37,15 @@ impl FederatedTokenFile {
     }
 
     async fn read(&self) -> Result<ClientAssertion, BoxError> {
-        let file = tokio::fs::File::open(&self.path).await?;
+        // The system's errors do not say which file.
+        let named = |error: std::io::Error| format!("{}: {error}", self.path.display());
+        let file = tokio::fs::File::open(&self.path).await.map_err(named)?;
         let mut text = zeroize::Zeroizing::new(String::new());
-        file.take(LONGEST).read_to_string(&mut text).await?;
+        // One byte beyond the bound, so that a longer file is refused rather than cut.
+        let length = file.take(LONGEST as u64 + 1).read_to_string(&mut text).await.map_err(named)?;
+        if length > LONGEST {
+            return Err(format!("{}: over {LONGEST} bytes are no token", self.path.display()).into());
+        }
         Ok(ClientAssertion::new(text.trim()))
     }
 }

@@ -341,6 +341,19 @@ async fn projected_token_is_read_again_for_each_request() {
 }
 
 #[tokio::test]
+async fn projected_token_that_is_none_is_refused_by_name_and_never_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    let maker = Maker::new(ClientCredential::Assertion(Arc::new(FederatedTokenFile::new(&path))));
+    for content in [None, Some("x".repeat(64 * 1024 + 1))] {
+        content.into_iter().for_each(|content| std::fs::write(&path, content).unwrap());
+        let error = maker.make().await.unwrap_err();
+        let Error::ClientAssertion(ClientAssertionError::Failed(source)) = error else { panic!("{error:?}") };
+        assert!(source.to_string().starts_with(path.to_str().unwrap()), "{source}");
+    }
+}
+
+#[tokio::test]
 async fn silent_managed_identity_is_a_typed_error() {
     // A port that nothing listens on.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();

@@ -159,6 +159,9 @@ impl ConfidentialClientBuilder {
         if self.client_id.trim().is_empty() {
             return Err(ConfigError::Missing("the client id").into());
         }
+        if matches!(&credential, ClientCredential::Secret(secret) if secret.expose_secret().is_empty()) {
+            return Err(ConfigError::Missing("the client secret").into());
+        }
         if authority.is_loopback() && !self.loopback {
             return Err(ConfigError::LoopbackAuthority.into());
         }

@@ -137,7 +137,9 @@ impl Meaning {
             Self::ApplicationDisabled => "The application is switched off in the tenant.",
             Self::SingleTenant => "Use the tenant's own authority instead of common.",
             Self::ResourceUnknown => "The API of these scopes is not in the tenant.",
-            Self::WrongScope => "Check the scopes; one token request names one API.",
+            Self::WrongScope => {
+                "Check the scopes: one request names one API, and an application's own token its .default scope."
+            }
             Self::UserUnknown => "The user is not in this tenant; use another account or invite the user.",
             Self::NotAssigned => "Assign the user to the application.",
             Self::AccountUnusable => "The user's password or account needs attention at the directory.",
@@ -175,7 +177,7 @@ pub(crate) const fn meaning(code: u64) -> Option<Meaning> {
         7_000_112 => Meaning::ApplicationDisabled,
         50194 => Meaning::SingleTenant,
         500_011 => Meaning::ResourceUnknown,
-        70011 | 28002 | 700_022 => Meaning::WrongScope,
+        70011 | 28002 | 700_022 | 1_002_012 => Meaning::WrongScope,
         50020 | 50034 | 16000 | 51004 | 90072 => Meaning::UserUnknown,
         50105 => Meaning::NotAssigned,
         50055 | 50057 | 50053 => Meaning::AccountUnusable,

@@ -36,7 +36,7 @@ pub enum Error {
     #[error("the authority refused the application: {0}")]
     Credential(Box<ServerError>),
     /// Nobody: wait.
-    #[error("the authority asks to wait")]
+    #[error("the authority asks to wait{}", for_how_long(*.retry_after))]
     #[non_exhaustive]
     Throttled {
         /// How long, where the authority said so (at most an hour).
@@ -189,6 +189,10 @@ impl Error {
     }
 }
 
+fn for_how_long(pause: Option<Duration>) -> String {
+    pause.map(|pause| format!(" {} s", pause.as_secs_f64().ceil())).unwrap_or_default()
+}
+
 /// Why the user must interact, and what to ask for then.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
@@ -206,7 +210,7 @@ impl InteractionRequired {
         match &self.server {
             Some(server) => format!(": {server}"),
             None if self.missing_scopes.is_empty() => ": there is no token to renew with".to_owned(),
-            None => format!(": not granted: {}", self.missing_scopes),
+            None => format!(": not granted, or nothing is there to renew it with: {}", self.missing_scopes),
         }
     }
 }

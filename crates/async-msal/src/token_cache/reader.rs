@@ -66,7 +66,7 @@ impl Place {
 
     /// Nothing of serde's message is kept: it may show a part of the text.
     fn refusal(&self, error: &serde_json::Error) -> CacheError {
-        let (line, column) = (error.line(), error.column());
+        let (line, column) = (error.line().max(1), error.column().max(1));
         match (self.refused.get(), error.classify(), self.section.get()) {
             (Some(CacheError::Json { .. }), ..) => CacheError::Json { line, column },
             (Some(refused), ..) => refused,

@@ -52,7 +52,10 @@ impl TokenResponse {
         if !token_type.eq_ignore_ascii_case("bearer") {
             return Err(InvalidResponse::TokenType.into());
         }
-        let access_token = text(object, "access_token")?.filter(|token| !token.is_empty());
+        // RFC 6749 A.12; it becomes a header's value, where a line break would begin another.
+        let visible =
+            |token: &String| !token.is_empty() && token.bytes().all(|byte| matches!(byte, 0x20..=0x7e));
+        let access_token = text(object, "access_token")?.filter(visible);
         Ok(Self {
             access_token: AccessToken::new(access_token.ok_or(InvalidResponse::Member("access_token"))?),
             token_type,

@@ -75,6 +75,13 @@ fn client_without_an_id_is_refused() {
     }
 }
 
+#[test]
+fn empty_client_secret_is_refused() {
+    let builder = ConfidentialClient::builder("cid").authority(Authority::common().unwrap());
+    let error = builder.client_secret(ClientSecret::new("")).build().unwrap_err();
+    assert!(matches!(error, Error::Config(ConfigError::Missing("the client secret"))));
+}
+
 /// Keeps what is logged.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);

@@ -44,6 +44,14 @@ fn token_without_life_is_refused() {
 }
 
 #[test]
+fn access_token_of_characters_that_no_header_has_is_refused() {
+    for token in ["", "a\r\nX: y", "a\0", "\u{e4}"] {
+        assert!(with("access_token", json!(token)).is_err(), "{token:?}");
+    }
+    assert!(with("access_token", json!("a~b c.d")).is_ok());
+}
+
+#[test]
 fn token_type_is_bearer_in_any_case() {
     assert!(with("token_type", json!("bEARER")).is_ok());
     for other in [json!("pop"), json!(""), Value::Null, json!(1)] {
