@@ -13,7 +13,7 @@ use crate::claims_challenge::ClaimsChallenge;
 const LONGEST_TEXT: usize = 4_096;
 
 /// An OAuth error with what Entra ID adds to it.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 #[non_exhaustive]
 pub struct ServerError {
     /// `error`, for example `invalid_grant`.
@@ -42,14 +42,14 @@ impl ServerError {
         let description = text("error_description");
         Some(Self {
             error: text("error")?,
-            suberror: text("suberror").filter(|suberror| !suberror.is_empty()),
+            suberror: text("suberror").filter(|suberror| is_word(suberror)),
             codes: codes.map_or_else(
                 || code_in(description.as_deref()),
                 |codes| codes.iter().take(16).filter_map(Value::as_u64).collect(),
             ),
             description,
-            correlation_id: text("correlation_id"),
-            trace_id: text("trace_id"),
+            correlation_id: text("correlation_id").filter(|id| is_id(id)),
+            trace_id: text("trace_id").filter(|id| is_id(id)),
             error_uri: text("error_uri"),
             claims: object
                 .get("claims")
@@ -67,7 +67,7 @@ impl ServerError {
     ) -> Self {
         Self {
             error: bounded(error),
-            suberror: subcode.map(bounded),
+            suberror: subcode.map(bounded).filter(|subcode| is_word(subcode)),
             description: description.map(bounded),
             codes: code_in(description),
             correlation_id: word_after(description, "Correlation ID: "),
@@ -150,6 +150,21 @@ impl fmt::Display for ServerError {
     }
 }
 
+impl fmt::Debug for ServerError {
+    /// The authority's own sentences are left out: they may repeat a secret or a name.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("ServerError")
+            .field("error", &self.error)
+            .field("suberror", &self.suberror)
+            .field("codes", &self.codes)
+            .field("correlation_id", &self.correlation_id)
+            .field("trace_id", &self.trace_id)
+            .field("claims", &self.claims)
+            .finish_non_exhaustive()
+    }
+}
+
 /// No control characters and a bounded length: the text ends up in logs.
 fn bounded(text: &str) -> String {
     text.chars().take(LONGEST_TEXT).map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -163,7 +178,17 @@ fn code_in(description: Option<&str>) -> Vec<u64> {
 
 fn word_after(description: Option<&str>, label: &str) -> Option<String> {
     let (_, rest) = description?.split_once(label)?;
-    rest.split_whitespace().next().map(bounded)
+    rest.split_whitespace().next().filter(|id| is_id(id)).map(str::to_owned)
+}
+
+/// What is shown of an answer has the form it should have: an authority may repeat a secret anywhere.
+fn is_word(suberror: &str) -> bool {
+    (1..=64).contains(&suberror.len())
+        && suberror.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
+fn is_id(id: &str) -> bool {
+    id.len() == 36 && uuid::Uuid::try_parse(id).is_ok()
 }
 
 #[cfg(test)]
@@ -205,16 +230,30 @@ mod tests {
 
     #[test]
     fn ids_are_found_in_the_text_of_a_redirect() {
-        let text = "AADSTS65004: User declined. Trace ID: t-1 Correlation ID: c-1 Timestamp: 2026";
-        let error = ServerError::from_redirect("access_denied", Some(text), None, None);
+        const TRACE: &str = "00000000-0000-0000-0000-000000000001";
+        const CORRELATION: &str = "00000000-0000-0000-0000-000000000002";
+        let text = format!(
+            "AADSTS65004: User declined. Trace ID: {TRACE} Correlation ID: {CORRELATION} Timestamp: 2026"
+        );
+        let error = ServerError::from_redirect("access_denied", Some(&text), None, None);
         assert_eq!(error.codes, [65004]);
-        assert_eq!((error.trace_id.as_deref(), error.correlation_id.as_deref()), (Some("t-1"), Some("c-1")));
+        let ids = (error.trace_id.as_deref(), error.correlation_id.as_deref());
+        assert_eq!(ids, (Some(TRACE), Some(CORRELATION)));
     }
 
     #[test]
     fn control_characters_do_not_reach_the_log() {
         let error = ServerError::from_redirect("a\r\nb", None, None, None);
         assert_eq!(error.error, "a  b");
+    }
+
+    #[test]
+    fn secret_that_the_authority_repeats_anywhere_is_not_shown() {
+        let members = ["error_description", "suberror", "correlation_id", "trace_id", "error_uri"];
+        let mut answer = serde_json::json!({"error": "invalid_grant"});
+        members.iter().for_each(|name| answer[name] = "CANARY.1-secret".into());
+        let error = error(&answer.to_string());
+        assert!(!format!("{error} {error:?}").contains("CANARY"), "{error:?}");
     }
 
     #[test]
