@@ -102,18 +102,21 @@ pub(crate) async fn acquire(
         return Ok(hit.into());
     }
     let slot = slot(&query, options.claims.as_ref());
-    let result = match client.throttle().check(&slot, client.clock().monotonic()) {
-        Ok(()) => {
-            let asked = ask(client, cache, &query, &options).await;
-            asked.inspect_err(|error| client.throttle().note(&slot, error, client.clock().monotonic()))
-        }
-        Err(error) => Err(error),
-    };
-    match result {
+    match unless_told_to_wait(client, &slot, ask(client, cache, &query, &options)).await {
         // A token that was challenged is of no use to whoever challenged it.
         Err(error) if options.claims.is_none() => in_hand(client, cache, &query, &slot, error),
         result => result,
     }
+}
+
+/// Asks, and keeps what is said about waiting; where that was said lately, it is the answer and nobody is asked.
+pub(super) async fn unless_told_to_wait(
+    client: &ConfidentialClient,
+    slot: &Slot,
+    asking: impl Future<Output = Result<TokenResult, Error>>,
+) -> Result<TokenResult, Error> {
+    client.throttle().check(slot, client.clock().monotonic())?;
+    asking.await.inspect_err(|error| client.throttle().note(slot, error, client.clock().monotonic()))
 }
 
 /// What is left of the token before, where no other could be had.

@@ -4,7 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use super::client_credentials::{find, in_hand, slot};
+use super::client_credentials::{find, in_hand, slot, unless_told_to_wait};
 use super::token_result::TokenResult;
 use crate::claims_challenge::{self, ClaimsChallenge};
 use crate::confidential_client::ConfidentialClient;
@@ -98,14 +98,7 @@ pub(crate) async fn acquire(
         return Ok(hit.into());
     }
     let slot = slot(&query, options.claims.as_ref());
-    let result = match client.throttle().check(&slot, client.clock().monotonic()) {
-        Ok(()) => {
-            let asked = exchange(client, cache, assertion, &query, &options).await;
-            asked.inspect_err(|error| client.throttle().note(&slot, error, client.clock().monotonic()))
-        }
-        Err(error) => Err(error),
-    };
-    match result {
+    match unless_told_to_wait(client, &slot, exchange(client, cache, assertion, &query, &options)).await {
         Err(error) if options.claims.is_none() => in_hand(client, cache, &query, &slot, error),
         result => result,
     }
@@ -158,7 +151,7 @@ fn cache_key(assertion: &AccessToken, client_claims: Option<&ClaimsChallenge>) -
 }
 
 /// When the token expires, where it says so. One that has is refused even where the cache still has what it was exchanged
-/// for. Tokens that are no JWT are left to the authority.
+/// for. Tokens that are no JWT are the authority's to judge, and are remembered for [`UNKNOWN_EXPIRY`] only.
 fn check(assertion: &AccessToken, now: i64) -> Result<Option<i64>, Error> {
     let text = assertion.expose_secret();
     let allowed = |byte: u8| byte.is_ascii_graphic();
