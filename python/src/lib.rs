@@ -1,0 +1,20 @@
+//! `async_msal._native`: the Rust half of the Python package `async_msal`.
+//!
+//! What needs no network is answered on Python's thread; network work runs on one Tokio runtime ([`runtime`]), which is
+//! made at its first use and never by an import. Everything a Python user calls has its text in
+//! `async_msal/_native.pyi`.
+
+mod cache;
+mod client;
+mod convert;
+mod error;
+mod runtime;
+
+/// The classes that `async_msal` builds on.
+#[pyo3::pymodule]
+mod _native {
+    #[pymodule_export]
+    use crate::cache::SerializableTokenCache;
+    #[pymodule_export]
+    use crate::client::Client;
+}

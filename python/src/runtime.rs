@@ -1,0 +1,209 @@
+//! One Tokio runtime for the process, and the two bridges to it: a future of the running loop, and a blocking call.
+//!
+//! A future is made by the loop that awaits it and resolved by `call_soon_threadsafe`, so any loop will do (uvloop,
+//! several at once), and none is kept alive.
+
+use std::future::Future;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use pyo3::exceptions::{PyRuntimeError, PyTimeoutError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::PyCFunction;
+use pyo3::{IntoPyObjectExt as _, intern};
+use tokio::runtime::Runtime;
+use tokio::task::AbortHandle;
+use tokio_util::task::TaskTracker;
+
+const WORKERS: usize = 2;
+/// At the interpreter's end, requests under way get so long to come to theirs.
+const GRACE: Duration = Duration::from_secs(2);
+
+static RUNNING: OnceLock<Running> = OnceLock::new();
+static AT_EXIT: AtomicBool = AtomicBool::new(false);
+
+struct Running {
+    runtime: Runtime,
+    /// Threads do not survive a fork: in a child this runtime is an empty shell.
+    pid: u32,
+    tasks: TaskTracker,
+    /// The interpreter ends: nothing new is begun.
+    closing: AtomicBool,
+    /// The interpreter has ended for us: nothing goes to Python any more.
+    gone: AtomicBool,
+    /// How many of our threads are with Python.
+    attached: AtomicUsize,
+}
+
+/// The runtime of this process, made at the first call.
+fn running(py: Python<'_>) -> PyResult<&'static Running> {
+    let running = match RUNNING.get() {
+        Some(running) => running,
+        None => start(py)?,
+    };
+    if running.pid != std::process::id() {
+        return Err(PyRuntimeError::new_err(
+            "this process was forked from one that had used the network through async_msal; its threads are not here. Fork \
+             before the first request, or start the workers by spawn (multiprocessing.set_start_method(\"spawn\"), gunicorn \
+             without --preload) and create the application in each",
+        ));
+    }
+    if running.closing.load(Ordering::Acquire) {
+        return Err(PyRuntimeError::new_err("the interpreter is shutting down: no new request is begun"));
+    }
+    Ok(running)
+}
+
+fn start(py: Python<'_>) -> PyResult<&'static Running> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .thread_name("async-msal")
+        .enable_all()
+        .build()
+        .map_err(|error| PyRuntimeError::new_err(format!("no threads for the network: {error}")))?;
+    let made = Running {
+        runtime,
+        pid: std::process::id(),
+        tasks: TaskTracker::new(),
+        closing: AtomicBool::new(false),
+        gone: AtomicBool::new(false),
+        attached: AtomicUsize::new(0),
+    };
+    if let Err(surplus) = RUNNING.set(made) {
+        surplus.runtime.shutdown_background();
+    }
+    if !AT_EXIT.swap(true, Ordering::AcqRel) {
+        let close = PyCFunction::new_closure(py, None, None, |arguments, _| close(arguments.py()))?;
+        py.import("atexit")?.call_method1("register", (close,))?;
+    }
+    RUNNING.get().ok_or_else(|| PyRuntimeError::new_err("no runtime"))
+}
+
+/// Runs when the interpreter ends, while it still works.
+fn close(py: Python<'_>) {
+    let Some(running) = RUNNING.get().filter(|running| running.pid == std::process::id()) else { return };
+    running.closing.store(true, Ordering::Release);
+    running.tasks.close();
+    py.detach(|| {
+        running.runtime.block_on(async {
+            drop(tokio::time::timeout(GRACE, running.tasks.wait()).await);
+            running.gone.store(true, Ordering::SeqCst);
+            // Whoever is with Python now comes back first: Python is there for them until this function returns.
+            for _ in 0..200 {
+                if running.attached.load(Ordering::SeqCst) == 0 {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
+    });
+}
+
+/// With Python from one of our threads; `None` once the interpreter ends.
+pub(crate) fn with_python<T>(work: impl FnOnce(Python<'_>) -> T) -> Option<T> {
+    let running = RUNNING.get()?;
+    running.attached.fetch_add(1, Ordering::SeqCst);
+    let result = (!running.gone.load(Ordering::SeqCst)).then(|| Python::try_attach(work)).flatten();
+    running.attached.fetch_sub(1, Ordering::SeqCst);
+    result
+}
+
+/// Starts work that nobody waits for.
+pub(crate) fn spawn<F>(py: Python<'_>, work: F) -> PyResult<AbortHandle>
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let running = running(py)?;
+    Ok(running.tasks.spawn_on(work, running.runtime.handle()).abort_handle())
+}
+
+/// A future of the running loop for the result of `work`. Cancelling it ends the work.
+pub(crate) fn awaitable<'py, F, T>(py: Python<'py>, work: F) -> PyResult<Bound<'py, PyAny>>
+where
+    F: Future<Output = PyResult<T>> + Send + 'static,
+    T: for<'a> IntoPyObject<'a> + Send + 'static,
+{
+    let awaited = Awaited::new(py)?;
+    let future = awaited.future.bind(py).clone();
+    let handle = spawn(py, async move {
+        let result = work.await;
+        awaited.resolve(result);
+    })?;
+    on_cancel(&future, move || handle.abort())?;
+    Ok(future)
+}
+
+/// Waits for `work` on this thread, without Python's lock, for `limit` at most. Needs no event loop.
+pub(crate) fn block<F, T>(py: Python<'_>, limit: Duration, work: F) -> PyResult<T>
+where
+    F: Future<Output = PyResult<T>> + Send,
+    T: Send,
+{
+    let running = running(py)?;
+    let waited = py.detach(|| running.runtime.block_on(async { tokio::time::timeout(limit, work).await }));
+    waited.map_err(|_| PyTimeoutError::new_err(format!("no answer after {} s", limit.as_secs())))?
+}
+
+/// A future that a loop awaits, on its way through our threads.
+pub(crate) struct Awaited {
+    event_loop: Py<PyAny>,
+    future: Py<PyAny>,
+}
+
+impl Awaited {
+    /// Made by the running loop; RuntimeError where there is none.
+    pub(crate) fn new(py: Python<'_>) -> PyResult<Self> {
+        static GET_RUNNING_LOOP: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+        let event_loop = GET_RUNNING_LOOP.import(py, "asyncio", "get_running_loop")?.call0()?;
+        let future = event_loop.call_method0(intern!(py, "create_future"))?;
+        Ok(Self { event_loop: event_loop.unbind(), future: future.unbind() })
+    }
+
+    /// Tells the loop. A loop that was closed meanwhile has nobody left who waits.
+    pub(crate) fn resolve<T: for<'a> IntoPyObject<'a>>(self, result: PyResult<T>) {
+        // What is dropped without Python would only be noted for later.
+        let mut kept = Some(self);
+        let done = with_python(|py| {
+            let awaited = kept.take()?;
+            let result = result.and_then(|value| value.into_bound_py_any(py));
+            let (name, value) = match result {
+                Ok(value) => ("set_result", value),
+                Err(error) => ("set_exception", error.into_value(py).into_bound(py).into_any()),
+            };
+            let settle = PyCFunction::new_closure(py, None, None, settle).ok()?;
+            let arguments = (settle, awaited.future.bind(py), name, value);
+            drop(awaited.event_loop.bind(py).call_method1(intern!(py, "call_soon_threadsafe"), arguments));
+            Some(())
+        });
+        if done.is_none() {
+            std::mem::forget(kept);
+        }
+    }
+}
+
+/// On the loop's thread: `(future, "set_result" | "set_exception", value)`.
+fn settle(
+    arguments: &Bound<'_, pyo3::types::PyTuple>,
+    _: Option<&Bound<'_, pyo3::types::PyDict>>,
+) -> PyResult<()> {
+    let (future, name, value): (Bound<'_, PyAny>, String, Bound<'_, PyAny>) = arguments.extract()?;
+    if !future.call_method0("done")?.is_truthy()? {
+        future.call_method1(name.as_str(), (value,))?;
+    }
+    Ok(())
+}
+
+/// Calls `told` once when the future is cancelled.
+pub(crate) fn on_cancel(future: &Bound<'_, PyAny>, told: impl Fn() + Send + Sync + 'static) -> PyResult<()> {
+    let py = future.py();
+    let callback = PyCFunction::new_closure(py, None, None, move |arguments, _| -> PyResult<()> {
+        if arguments.get_item(0)?.call_method0("cancelled")?.is_truthy()? {
+            told();
+        }
+        Ok(())
+    })?;
+    future.call_method1(intern!(py, "add_done_callback"), (callback,))?;
+    Ok(())
+}
