@@ -259,7 +259,7 @@ impl Attempt<'_> {
     async fn refresh(&mut self, loaded: Loaded, person: &Person) -> Result<(Renewed, &'static str), Error> {
         let (mut cache, options, refused) = self.request.cause.prepare(&loaded.cache);
         cache.mark_unchanged();
-        let client = self.msal.client();
+        let (client, asked) = (self.msal.client(), options.clone());
         let refreshing = client.refresh(&mut cache, &person.account, &self.request.scopes, options);
         let result = keep(self.msal, self.lease.as_ref(), refreshing).await;
         let id_token = result.as_ref().ok().and_then(|token| token.id_token.as_ref());
@@ -294,7 +294,9 @@ impl Attempt<'_> {
                     return Ok((Renewed { token, loaded: now }, "taken_over"));
                 }
                 let error = Arc::new(Error::from(error));
-                memory::remember(self.msal, self.request, person, &error).await;
+                // The client's own memory of the failure may be older than this attempt: both end together.
+                let pause = client.refresh_pause(&cache, &person.account, &self.request.scopes, &asked);
+                memory::remember(self.msal, self.request, person, &error, pause).await;
                 self.old_or(saved, person, Error::Shared(error))
             }
         }

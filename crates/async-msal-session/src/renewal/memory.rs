@@ -139,10 +139,16 @@ fn concerns_all(error: &Error) -> bool {
 }
 
 /// Remembers a failure here, and tells the other nodes what concerns them too.
-pub(super) async fn remember(msal: &Msal, request: &Request, person: &Person, error: &Arc<Error>) {
+pub(super) async fn remember(
+    msal: &Msal,
+    request: &Request,
+    person: &Person,
+    error: &Arc<Error>,
+    pause: Option<Duration>,
+) {
     let Some(name) = name(request, person) else { return };
     let usual = if error.is_retryable() { BACK_OFF } else { HARD_BACK_OFF };
-    let pause = error.retry_after().unwrap_or(usual).min(LONGEST_BACK_OFF);
+    let pause = error.retry_after().or(pause).unwrap_or(usual).min(LONGEST_BACK_OFF);
     let remembered = Remembered { until: Instant::now() + pause, error: Arc::clone(error) };
     let mark = MarkKey::of(&format!("failure {name}"));
     msal.renewals().failures.insert(name, remembered).await;

@@ -6,6 +6,7 @@ mod unattended;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use builder::ConfidentialClientBuilder;
 use url::Url;
@@ -195,6 +196,10 @@ impl ConfidentialClient {
     /// cache then holds what was granted, so save whenever [`TokenCache::has_changed`] says so.
     /// [`Error::RefreshRefused`] where the new id token is somebody else's.
     ///
+    /// What the token endpoint answered is remembered for the same refresh token, scopes and claims, and given again
+    /// without asking: as long as the authority asks to wait, 5 s where it fails and names no time, 60 s after a refusal.
+    /// A token that replaced the refused one is asked with at once. See [`refresh_pause`](Self::refresh_pause).
+    ///
     /// # Cancel safety
     ///
     /// Not safe: dropped while the authority answers, a rotated refresh token is lost. Run it in a
@@ -208,6 +213,19 @@ impl ConfidentialClient {
         options: RefreshOptions,
     ) -> Result<TokenResult, Error> {
         refresh_token::refresh(self, cache, account, scopes, options).await
+    }
+
+    /// For how long [`refresh`](Self::refresh) would be answered by the error of before, without asking; `None` where it
+    /// would ask. For whoever keeps back-offs of its own, so that none is waited for after the other. No I/O.
+    #[must_use]
+    pub fn refresh_pause(
+        &self,
+        cache: &TokenCache,
+        account: &Account,
+        scopes: &Scopes,
+        options: &RefreshOptions,
+    ) -> Option<Duration> {
+        refresh_token::pause(self, cache, account, scopes, options)
     }
 
     /// From the cache, else by a refresh. A refresh that fails while a token in hand has not expired

@@ -21,7 +21,7 @@ pub(crate) async fn acquire(
         return Err(ConfigError::Missing("the refresh token").into());
     }
     let clock = client.clock();
-    let slot = slot(refresh_token, scopes);
+    let slot = slot(refresh_token, scopes, None);
     client.throttle().check(&slot, clock.monotonic())?;
     let metadata = client.metadata().await?;
     client.keys_at_hand().await?;
@@ -31,8 +31,7 @@ pub(crate) async fn acquire(
         ("scope", scopes.decorated().to_string()),
     ];
     let asked = client.request_token("refresh_token", form, &correlation_id, None).await;
-    let mut response =
-        asked.inspect_err(|error| client.throttle().note_pause(&slot, error, clock.monotonic()))?;
+    let mut response = asked.inspect_err(|error| client.throttle().note(&slot, error, clock.monotonic()))?;
     let raw = response.id_token.clone().ok_or(InvalidResponse::NoIdToken)?;
     let occasion = Occasion::Refresh { previous: None };
     let id_token = client.verify_id_token(&metadata, &raw, &response.access_token, occasion).await?;

@@ -1,5 +1,7 @@
 //! Renewing by a refresh token (RFC 6749 6, OpenID Connect Core 12).
 
+use std::time::Duration;
+
 use super::auth_code::anchor_mailbox;
 use super::token_result::TokenResult;
 use crate::account::Account;
@@ -86,9 +88,44 @@ fn naming_scopes(mut wanted: InteractionRequired, scopes: &Scopes) -> Interactio
     wanted
 }
 
-/// Whose turn it is by a refresh token.
-pub(super) fn slot(token: &RefreshToken, scopes: &Scopes) -> Slot {
-    Slot::new(&["refresh_token", token.expose_secret(), &scopes.to_string()], "")
+/// Which refreshes are one: a token that was replaced is another's turn, so nothing is remembered of its successor.
+pub(super) fn slot(token: &RefreshToken, scopes: &Scopes, claims: Option<&ClaimsChallenge>) -> Slot {
+    let parts = ["refresh_token", token.expose_secret(), &scopes.to_string()];
+    Slot::new(&parts, claims.map(ClaimsChallenge::as_str).unwrap_or_default())
+}
+
+/// How long [`refresh`] would send nothing: as it goes through the tokens, so does this.
+pub(crate) fn pause(
+    client: &ConfidentialClient,
+    cache: &TokenCache,
+    account: &Account,
+    scopes: &Scopes,
+    options: &RefreshOptions,
+) -> Option<Duration> {
+    let now = client.clock().monotonic();
+    let mut shortest = None;
+    for (_, token) in cache.refresh_tokens(account, client.client_id()) {
+        let slot = slot(&token, scopes, options.claims.as_ref());
+        let (error, left) = client.throttle().remembered(&slot, now)?;
+        shortest = Some(shortest.map_or(left, |shortest: Duration| shortest.min(left)));
+        if !matches!(error, Error::InteractionRequired(_)) {
+            break;
+        }
+    }
+    shortest
+}
+
+/// There is a token to live with, and whoever gets it need not wait for another attempt each time.
+pub(super) fn hold(
+    client: &ConfidentialClient,
+    cache: &TokenCache,
+    account: &Account,
+    scopes: &Scopes,
+    error: &Error,
+) {
+    if let Some((_, token)) = cache.refresh_tokens(account, client.client_id()).first() {
+        client.throttle().hold(&slot(token, scopes, None), error, client.clock().monotonic());
+    }
 }
 
 struct Asking<'a> {
@@ -103,7 +140,7 @@ struct Asking<'a> {
 impl Asking<'_> {
     async fn ask(&self, token: &RefreshToken) -> Result<TokenResponse, Error> {
         let (client, clock) = (self.client, self.client.clock());
-        let slot = slot(token, self.scopes);
+        let slot = slot(token, self.scopes, self.options.claims.as_ref());
         client.throttle().check(&slot, clock.monotonic())?;
         let claims = claims_challenge::merged(self.options.claims.as_ref(), client.capabilities());
         let form = vec![
@@ -113,7 +150,7 @@ impl Asking<'_> {
         ];
         let anchor = anchor_mailbox(self.account.home_account_id());
         let asked = client.request_token("refresh_token", form, self.correlation_id, Some(anchor)).await;
-        asked.inspect_err(|error| client.throttle().note_pause(&slot, error, clock.monotonic()))
+        asked.inspect_err(|error| client.throttle().note(&slot, error, clock.monotonic()))
     }
 
     /// The id token first; only then is anything stored, and what is missing named after that.

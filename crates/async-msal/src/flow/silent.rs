@@ -67,6 +67,7 @@ pub(crate) async fn acquire(
     };
     match find_unexpired(client, cache, account, scopes) {
         Some(hit) => {
+            refresh_token::hold(client, cache, account, scopes, &error);
             tracing::warn!(code = error.code(), "the renewal failed; the token in hand has not expired yet");
             Ok(hit.into())
         }

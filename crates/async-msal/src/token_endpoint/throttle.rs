@@ -49,28 +49,28 @@ struct Remembered {
 impl Throttle {
     /// The error of before, while this request must not leave.
     pub(crate) fn check(&self, slot: &Slot, now: Duration) -> Result<(), Error> {
+        self.remembered(slot, now).map_or(Ok(()), |(error, _)| Err(error))
+    }
+
+    /// The error of before, and for how long this request must not leave yet.
+    pub(crate) fn remembered(&self, slot: &Slot, now: Duration) -> Option<(Error, Duration)> {
         let mut remembered = self.lock();
         for key in [&slot.waiting, &slot.refused] {
             match remembered.get(key) {
-                Some(found) if found.until > now => return Err(found.again(now)),
+                Some(found) if found.until > now => return Some((found.again(now), found.until - now)),
                 Some(_) => drop(remembered.remove(key)),
                 None => {}
             }
         }
-        Ok(())
+        None
     }
 
-    /// Takes note of an error that asks to wait, by its time or without.
-    pub(crate) fn note_pause(&self, slot: &Slot, error: &Error, now: Duration) {
-        if let Error::Throttled { retry_after, .. } = error {
-            self.put(&slot.waiting, error, now + retry_after.unwrap_or(DEFAULT_PAUSE));
-        }
-    }
-
-    /// Takes note of a refusal too, and of an authority that fails.
+    /// Takes note of an error that asks to wait, by its time or without, of a refusal, and of an authority that fails.
     pub(crate) fn note(&self, slot: &Slot, error: &Error, now: Duration) {
-        self.note_pause(slot, error, now);
         match error {
+            Error::Throttled { retry_after, .. } => {
+                self.put(&slot.waiting, error, now + retry_after.unwrap_or(DEFAULT_PAUSE));
+            }
             Error::Server(_) | Error::InvalidResponse(_) if error.is_retryable() => {
                 self.put(&slot.waiting, error, now + DEFAULT_PAUSE);
             }
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn pause_of_one_token_holds_up_no_other_and_ends() {
         let throttle = Throttle::default();
-        throttle.note_pause(&token(1), &told_to_wait(30), NOW);
+        throttle.note(&token(1), &told_to_wait(30), NOW);
         let waiting = throttle.check(&token(1), at(10)).unwrap_err();
         assert_eq!(waiting.retry_after(), Some(Duration::from_secs(20)));
         assert!(throttle.check(&token(2), NOW).is_ok());

@@ -11,6 +11,7 @@ mod discovery;
 mod errors;
 mod generic_provider;
 mod on_behalf_of;
+mod refusals;
 mod rp_conformance;
 mod secrets;
 mod sign_in;
