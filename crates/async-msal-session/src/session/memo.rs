@@ -14,10 +14,9 @@ use crate::record::SessionRecord;
 use crate::session_id::StoreKey;
 
 /// While each read asks the store, a record takes over a place when it is met twice in a row there: memory that is kept is
-/// cold when it is freed, which users who come once are not worth.
-const PLACES: usize = 1024;
-/// Where the store keeps copies in this process, what is met once will come again as it is, and is kept at once.
-const PLACES_BESIDE_COPIES: usize = 8192;
+/// cold when it is freed, which users who come once are not worth. Where the store keeps copies in this process, what is
+/// met once will come again as it is, and is kept at once.
+const PLACES: usize = 8192;
 /// A larger record is not kept.
 const LARGEST: usize = 32 * 1024;
 /// Bytes of all records that are kept; their parsed forms take about as much again.
@@ -64,9 +63,9 @@ impl fmt::Debug for Memo {
 impl Memo {
     /// `beside_copies`: the store keeps copies of records in this process.
     pub(crate) fn new(beside_copies: bool) -> Self {
-        let (places, met) = if beside_copies { (PLACES_BESIDE_COPIES, 0) } else { (PLACES, PLACES) };
+        let met = if beside_copies { 0 } else { PLACES };
         Self {
-            places: (0..places).map(|_| Mutex::new(None)).collect(),
+            places: (0..PLACES).map(|_| Mutex::new(None)).collect(),
             met: (0..met).map(|_| AtomicU64::new(0)).collect(),
             bytes: AtomicUsize::new(0),
             hasher: RandomState::new(),
