@@ -1,5 +1,6 @@
 //! The client: one method for each way to a token.
 
+mod accounts;
 mod builder;
 mod grant;
 mod unattended;

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
+mod accounts;
 mod authorities;
 mod bad_input;
 mod cache_interop;
