@@ -213,6 +213,14 @@ mod tests {
     const TEXT: &str = r#"{"access_token":{"nbf":{"essential":true}}}"#;
 
     #[test]
+    fn text_that_is_no_challenge_is_named_as_such() {
+        for text in ["", "[]", ENCODED] {
+            let error = ClaimsChallenge::parse(text).unwrap_err();
+            assert!(error.hint().contains("JSON object") && !error.hint().contains("proxy"), "{error}");
+        }
+    }
+
+    #[test]
     fn challenge_is_found_behind_another_scheme_in_the_same_header() {
         let headers = headers(&[
             r#"Basic realm="a, b=\"c\"", Bearer realm="", error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnsibmJmIjp7ImVzc2VudGlhbCI6dHJ1ZX19fQ==""#,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::account::Account;
-use crate::http::Fetched;
+use crate::http_client::Fetched;
 use crate::id_token::SigningAlgorithm;
 use crate::id_token::jws::Jws;
 use crate::scope::Scopes;

@@ -84,7 +84,7 @@ mod confidential_client;
 pub mod error;
 mod flow;
 mod health;
-pub mod http;
+pub mod http_client;
 mod id_token;
 #[cfg(feature = "internals")]
 #[doc(hidden)]

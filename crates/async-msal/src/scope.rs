@@ -83,7 +83,8 @@ impl Scopes {
     /// Those of this set that a grant does not cover.
     ///
     /// A grant covers a scope that it names; Microsoft Graph's also when one of the two leaves the
-    /// host out; and `…/.default`, which the server answers with the scopes behind it.
+    /// host out; and `…/.default`, which the server answers with the scopes behind it. The case of letters does not count
+    /// here: Entra ID grants `User.Read` to whoever asks `user.read`.
     #[must_use]
     pub fn missing_from(&self, granted: &Self) -> Self {
         self.iter().filter(|scope| !granted.covers(scope)).collect()
@@ -117,17 +118,17 @@ impl Scopes {
     }
 
     fn covers(&self, scope: &str) -> bool {
-        self.contains(scope)
-            || scope.ends_with("/.default")
-            || graph_name(scope).is_some_and(|name| self.contains(name))
-            || self.iter().any(|granted| graph_name(granted) == Some(scope))
+        let asked = [Some(scope), graph_name(scope)];
+        let is_asked = |name: &str| asked.iter().flatten().any(|asked| asked.eq_ignore_ascii_case(name));
+        scope.ends_with("/.default")
+            || self.iter().any(|granted| is_asked(granted) || graph_name(granted).is_some_and(is_asked))
     }
 }
 
 /// `User.Read` of `https://graph.microsoft.com/User.Read`, for the Graph hosts alone.
 fn graph_name(scope: &str) -> Option<&str> {
     let (host, name) = scope.strip_prefix("https://")?.split_once('/')?;
-    GRAPH_HOSTS.contains(&host).then_some(name)
+    GRAPH_HOSTS.iter().any(|graph| graph.eq_ignore_ascii_case(host)).then_some(name)
 }
 
 /// Is this the text that [`Scopes`] keeps?
@@ -197,6 +198,15 @@ mod tests {
         let short = Scopes::from(["User.Read"]);
         assert!(long.missing_from(&short).is_empty());
         assert!(short.missing_from(&long).is_empty());
+    }
+
+    #[test]
+    fn scope_in_another_letter_case_is_another_text_that_the_same_grant_covers() {
+        let granted = Scopes::from(["User.Read"]);
+        for text in ["user.read", "https://Graph.Microsoft.com/USER.read"] {
+            let asked = Scopes::from([text]);
+            assert!(!asked.is_subset(&granted) && asked.missing_from(&granted).is_empty(), "{text}");
+        }
     }
 
     #[test]

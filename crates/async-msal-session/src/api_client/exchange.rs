@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_msal::error::InteractionRequired;
-use async_msal::http::retry_after;
+use async_msal::http_client::retry_after;
 use async_msal::{ClaimsChallenge, TokenResult};
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};

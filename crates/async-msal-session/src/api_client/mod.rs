@@ -13,7 +13,7 @@ mod response;
 use std::fmt;
 use std::time::Duration;
 
-use async_msal::http::{HttpClient, is_loopback};
+use async_msal::http_client::{HttpClient, is_loopback};
 use async_msal::{ConfidentialClient, Scopes};
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, PROXY_AUTHORIZATION};

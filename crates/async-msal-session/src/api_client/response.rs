@@ -76,7 +76,7 @@ impl ApiResponse {
     /// How long the API asks to wait (RFC 9110 10.2.3: seconds or a date).
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
-        async_msal::http::retry_after(self.headers())
+        async_msal::http_client::retry_after(self.headers())
     }
 
     /// Reads at most so many bytes of the body. Default: 10 MiB.

@@ -13,7 +13,7 @@ use super::signing_keys::KeySet;
 use crate::clock::Clock;
 use crate::error::{ConfigError, Error, InvalidResponse};
 use crate::health::{ComponentHealth, HealthCell};
-use crate::http::{Fetched, HttpClient};
+use crate::http_client::{Fetched, HttpClient};
 use crate::json;
 use crate::telemetry;
 

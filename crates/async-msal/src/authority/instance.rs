@@ -6,7 +6,7 @@ use url::Url;
 use super::cloud::{PUBLIC_HOST, is_known};
 use super::{Authority, AuthorityKind};
 use crate::error::{ConfigError, Error, InvalidResponse};
-use crate::http::{Fetched, HttpClient};
+use crate::http_client::{Fetched, HttpClient};
 use crate::json;
 
 const LIMIT: usize = 64 * 1024;

@@ -67,7 +67,17 @@ impl Authority {
         let environment = host_of(&url)?;
         let path = url.path().to_owned();
         let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
-        let kind = kind_of(&environment, &segments);
+        // B2C's other way to write the same: its metadata stands there too.
+        let segments = match segments.split_first() {
+            Some((first, named))
+                if first.eq_ignore_ascii_case("tfp")
+                    && kind_of(&environment, named) == AuthorityKind::B2c =>
+            {
+                named
+            }
+            _ => &segments,
+        };
+        let kind = kind_of(&environment, segments);
         let tenant = match (kind, segments.first()) {
             (AuthorityKind::Ciam, None) => Some(Tenant::of_ciam_host(&environment)?),
             (_, None) => {
@@ -176,7 +186,7 @@ impl Authority {
     /// Is this the machine itself?
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        crate::http::is_loopback(&self.url)
+        crate::http_client::is_loopback(&self.url)
     }
 
     pub(crate) const fn parsed(&self) -> &Url {
@@ -218,7 +228,7 @@ fn checked_url(text: &str) -> Result<Url, Error> {
     }
     match url.scheme() {
         "https" => Ok(url),
-        "http" if crate::http::is_loopback(&url) => Ok(url),
+        "http" if crate::http_client::is_loopback(&url) => Ok(url),
         _ => refuse("it is not https"),
     }
 }
@@ -304,6 +314,8 @@ mod tests {
             ("https://login.microsoftonline.us/contoso.example", AuthorityKind::Entra),
             ("https://contoso.b2clogin.com/contoso.example/any_policy", AuthorityKind::B2c),
             ("https://login.contoso.example/contoso.example/B2C_1_in", AuthorityKind::B2c),
+            ("https://contoso.b2clogin.com/tfp/contoso.example/any_policy", AuthorityKind::B2c),
+            ("https://login.contoso.example/tfp/contoso.example/B2C_1_in", AuthorityKind::B2c),
             ("https://contoso.ciamlogin.com/contoso.example", AuthorityKind::Ciam),
             ("https://sts.contoso.example/adfs", AuthorityKind::Adfs),
             ("https://dsts.contoso.example/dstsv2/common", AuthorityKind::Oidc),
@@ -316,6 +328,17 @@ mod tests {
     #[test]
     fn b2c_without_a_policy_is_refused() {
         assert!(Authority::parse("https://contoso.b2clogin.com/contoso.example").is_err());
+    }
+
+    #[test]
+    fn b2c_behind_tfp_keeps_its_address_and_knows_its_tenant() {
+        let url = "https://contoso.b2clogin.com/tfp/contoso.example/B2C_1_in";
+        let authority = Authority::parse(url).unwrap();
+        assert_eq!(authority.tenant(), Some(&Tenant::Domain("contoso.example".to_owned())));
+        assert_eq!(authority.metadata_url(), format!("{url}/v2.0/.well-known/openid-configuration"));
+        for url in ["https://contoso.b2clogin.com/tfp/contoso.example", "https://contoso.b2clogin.com/tfp"] {
+            assert!(Authority::parse(url).is_err(), "{url}");
+        }
     }
 
     #[test]

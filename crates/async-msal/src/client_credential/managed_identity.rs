@@ -6,7 +6,7 @@ use serde_json::Value;
 use url::Url;
 
 use crate::error::{ClientAssertionError, ConfigError, Error};
-use crate::http::{Fetched, HttpClient};
+use crate::http_client::{Fetched, HttpClient};
 use crate::json;
 use crate::secret::ClientAssertion;
 
@@ -19,6 +19,8 @@ const ENDPOINT: &str = "IDENTITY_ENDPOINT";
 const HEADER: &str = "IDENTITY_HEADER";
 /// Longer answers are none of the service's.
 const LIMIT: usize = 64 * 1024;
+/// Longer texts of a refusal are cut.
+const LONGEST_TEXT: usize = 256;
 
 /// A managed identity, and where its tokens come from.
 ///
@@ -105,21 +107,77 @@ impl ManagedIdentity {
         if let Some(client_id) = &self.client_id {
             url.query_pairs_mut().append_pair("client_id", client_id);
         }
-        let fetched = http.get_here(&url, (name, value), "the managed identity", LIMIT).await?;
-        read(&fetched)
+        let fetched = http.get_here(&url, (name, value.clone()), "the managed identity", LIMIT).await?;
+        read(&fetched, &value)
     }
 }
 
-fn read(fetched: &Fetched) -> Result<ClientAssertion, Error> {
+fn read(fetched: &Fetched, header: &HeaderValue) -> Result<ClientAssertion, Error> {
     if fetched.status != 200 {
-        return Err(ClientAssertionError::ManagedIdentity(fetched.status).into());
+        return Err(refused(fetched, header).into());
     }
     let object = json::parse_object(&fetched.body).map_err(|_| ClientAssertionError::Malformed)?;
     let token = object.get("access_token").and_then(Value::as_str).filter(|token| !token.is_empty());
     Ok(ClientAssertion::new(token.ok_or(ClientAssertionError::Malformed)?))
 }
 
+/// What the endpoint says of its refusal: as words and bounded, since it goes into logs, and not where it repeats the
+/// secret header.
+fn refused(fetched: &Fetched, header: &HeaderValue) -> ClientAssertionError {
+    let object = json::parse_object(&fetched.body).unwrap_or_default();
+    let text = |name: &str| object.get(name).and_then(Value::as_str);
+    let secret = header.to_str().unwrap_or_default();
+    let description = text("error_description").or_else(|| text("message"));
+    let is_word = |error: &&str| {
+        (1..=64).contains(&error.len())
+            && error.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    ClientAssertionError::ManagedIdentity {
+        status: fetched.status,
+        error: text("error").filter(is_word).map(str::to_owned),
+        description: description.filter(|text| !header.is_sensitive() || !text.contains(secret)).map(
+            |text| text.chars().take(LONGEST_TEXT).map(|c| if c.is_control() { ' ' } else { c }).collect(),
+        ),
+    }
+}
+
 fn address(text: &str) -> Result<Url, Error> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
     url.ok_or_else(|| ConfigError::ManagedIdentity.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(body: &str, header: &HeaderValue) -> String {
+        let body = body.as_bytes().to_vec().into();
+        refused(&Fetched { status: 400, body, max_age: None, retry_after: None }, header).to_string()
+    }
+
+    #[test]
+    fn refusal_shows_what_the_service_says() {
+        let plain = HeaderValue::from_static("true");
+        for (body, expected) in [
+            (
+                r#"{"error":"invalid_request","error_description":"Identity not found"}"#,
+                ": invalid_request: Identity not found",
+            ),
+            (r#"{"statusCode":400,"message":"No identity\r\nis assigned"}"#, ": No identity  is assigned"),
+            (r#"{"error":{"code":1},"error_description":7}"#, ""),
+            ("<html>", ""),
+        ] {
+            let expected = format!("client assertion: the managed identity refused (status 400){expected}");
+            assert_eq!(said(body, &plain), expected);
+        }
+    }
+
+    #[test]
+    fn refusal_is_bounded_and_never_shows_the_secret_header() {
+        let mut secret = HeaderValue::from_static("CANARY");
+        secret.set_sensitive(true);
+        let long = format!(r#"{{"error":"a b","error_description":"{}"}}"#, "x".repeat(10_000));
+        assert!(said(&long, &secret).len() < 400);
+        assert!(!said(r#"{"error":"e","error_description":"no CANARY"}"#, &secret).contains("CANARY"));
+    }
 }

@@ -12,7 +12,7 @@ use super::{AssertionProvider, ClientCredential};
 use crate::authority::AuthorityKind;
 use crate::clock::Clock;
 use crate::error::{ClientAssertionError, Error};
-use crate::http::HttpClient;
+use crate::http_client::HttpClient;
 use crate::json;
 use crate::random::Random;
 use crate::secret::{ClientAssertion, ClientSecret};

@@ -16,7 +16,7 @@ use super::*;
 use crate::authority::AuthorityKind;
 use crate::clock::ManualClock;
 use crate::error::{ClientAssertionError, ClientCertificateError, ConfigError};
-use crate::http::{HttpClient, HttpOptions};
+use crate::http_client::{HttpClient, HttpOptions};
 use crate::random::SystemRandom;
 
 const ENDPOINT: &str = "https://login.microsoftonline.com/t/oauth2/v2.0/token";

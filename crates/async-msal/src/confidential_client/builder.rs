@@ -12,7 +12,7 @@ use crate::client_credential::ClientCredential;
 use crate::client_credential::proof::Prover;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{ConfigError, Error};
-use crate::http::{HttpClient, HttpOptions};
+use crate::http_client::{HttpClient, HttpOptions};
 use crate::id_token::SigningAlgorithm;
 use crate::id_token::verify::IdTokenPolicy;
 use crate::random::{Random, SystemRandom};

@@ -25,7 +25,7 @@ use crate::flow::{
     auth_code, refresh_token, sign_out, silent,
 };
 use crate::health::ClientHealth;
-use crate::http::{HttpClient, HttpOptions};
+use crate::http_client::{HttpClient, HttpOptions};
 use crate::id_token::jws::Jws;
 use crate::id_token::verify::{Expected, IdTokenPolicy, Occasion, verify};
 use crate::id_token::{IdTokenError, LogoutToken, VerifiedIdToken, logout_token};

@@ -49,7 +49,7 @@ impl Error {
 }
 
 impl InteractionRequired {
-    fn advice(&self) -> Advice {
+    pub(super) fn advice(&self) -> Advice {
         match &self.server {
             Some(server) => server.advice(),
             None if self.missing_scopes.is_empty() => Advice::SignIn,

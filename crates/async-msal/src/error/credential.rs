@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use super::Error;
-
 /// Why a certificate cannot be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -39,17 +37,26 @@ pub enum ClientCertificateError {
 #[non_exhaustive]
 pub enum ClientAssertionError {
     /// The callback, or reading the token file, failed.
-    #[error("its source failed")]
+    #[error("client assertion: its source failed")]
     Failed(#[source] Arc<dyn std::error::Error + Send + Sync>),
     /// The source took longer than the client's time limit.
-    #[error("its source did not answer in time")]
+    #[error("client assertion: its source did not answer in time")]
     TimedOut,
     /// Empty, longer than 64 KiB, or with characters that no assertion has.
-    #[error("it is empty or malformed")]
+    #[error("client assertion: it is empty or malformed")]
     Malformed,
-    /// The managed identity's endpoint refused, with this status: is an identity assigned?
-    #[error("the managed identity refused (status {0})")]
-    ManagedIdentity(u16),
+    /// The managed identity's endpoint refused: is an identity assigned?
+    #[error("client assertion: the managed identity refused (status {status}){}", said(.error.as_deref(), .description.as_deref()))]
+    #[non_exhaustive]
+    ManagedIdentity {
+        /// The answer's status.
+        status: u16,
+        /// Its `error`, where it is a word.
+        error: Option<String>,
+        /// Its `error_description` or `message`, at most 256 characters. Text for logs: never decide by it, escape it when
+        /// rendering.
+        description: Option<String>,
+    },
 }
 
 impl ClientAssertionError {
@@ -58,13 +65,12 @@ impl ClientAssertionError {
         match self {
             Self::Failed(_) | Self::TimedOut => true,
             Self::Malformed => false,
-            Self::ManagedIdentity(status) => *status >= 500 || *status == 429,
+            Self::ManagedIdentity { status, .. } => *status >= 500 || *status == 429,
         }
     }
 }
 
-impl From<ClientCertificateError> for Error {
-    fn from(reason: ClientCertificateError) -> Self {
-        Self::Config(reason.into())
-    }
+/// What the endpoint said, behind its status.
+fn said(error: Option<&str>, description: Option<&str>) -> String {
+    [error, description].into_iter().flatten().map(|text| format!(": {text}")).collect()
 }

@@ -3,6 +3,7 @@
 mod aadsts;
 mod advice;
 mod credential;
+mod from;
 mod server_error;
 
 use std::sync::Arc;
@@ -22,16 +23,17 @@ use crate::token_cache::CacheError;
 /// Every failure of this crate. Nothing secret is in `Display`, `Debug` or the sources.
 ///
 /// Variants answer who must act; [`code`](Self::code) is stable for logs and metrics, the text of
-/// `Display` is not.
+/// `Display` is not. That text is whole, and [`source`](std::error::Error::source) is only what it does not say yet: a
+/// report of the chain says nothing twice.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The user: sign in again, consent, or pass a second factor.
-    #[error("the user must interact{}", .0.detail())]
+    #[error("{}{}", .0.who_must_act(), .0.detail())]
     InteractionRequired(Box<InteractionRequired>),
     /// The developer: a setting cannot work.
     #[error("configuration: {0}")]
-    Config(#[from] ConfigError),
+    Config(ConfigError),
     /// The operator: the authority does not accept the application's credential or registration.
     #[error("the authority refused the application: {0}")]
     Credential(Box<ServerError>),
@@ -45,37 +47,37 @@ pub enum Error {
         server: Option<Box<ServerError>>,
     },
     /// Nobody: the authority did not answer in time, or cannot be connected.
-    #[error("{0}")]
+    #[error(transparent)]
     Unreachable(Unreachable),
     /// The authority answered with an error that none of the above describes.
     #[error("the authority answered: {0}")]
     Server(Box<ServerError>),
     /// The authority, or somebody between, answered with what the protocol does not allow.
     #[error("invalid response: {0}")]
-    InvalidResponse(#[from] InvalidResponse),
+    InvalidResponse(InvalidResponse),
     /// The id token does not prove who signed in.
     #[error("id token refused: {0}")]
-    IdToken(#[from] IdTokenError),
+    IdToken(IdTokenError),
     /// The id token of a refresh names somebody or something else: nothing of the answer was stored,
     /// and the session it was for must end (OpenID Connect Core 12.2).
     #[error("refresh refused, the session must end: {0}")]
     RefreshRefused(IdTokenError),
     /// The way back from the authorization endpoint did not bring a good answer.
     #[error("authorization response refused: {0}")]
-    AuthResponse(#[from] AuthResponseError),
+    AuthResponse(AuthResponseError),
     /// The operator: the assertion that stands for the application's secret could not be made or fetched. Nothing was
     /// sent to the authority.
-    #[error("client assertion: {0}")]
-    ClientAssertion(#[from] ClientAssertionError),
+    #[error(transparent)]
+    ClientAssertion(ClientAssertionError),
     /// The token that our caller presented cannot be exchanged: the caller must bring another.
     #[error("the incoming token: {0}")]
-    UserAssertion(#[from] UserAssertionError),
+    UserAssertion(UserAssertionError),
     /// The token cache cannot be read.
     #[error("token cache: {0}")]
-    Cache(#[from] CacheError),
+    Cache(CacheError),
     /// The source of randomness failed.
     #[error(transparent)]
-    Random(#[from] RandomError),
+    Random(RandomError),
 }
 
 impl Error {
@@ -118,6 +120,9 @@ impl Error {
             }
             Self::Server(_) => {
                 "Look the error up by its code and correlation id in the authority's sign-in log."
+            }
+            Self::InvalidResponse(InvalidResponse::ClaimsChallenge) => {
+                "Pass on what the API sent: a JSON object of at most 8 KiB, decoded from its base64."
             }
             Self::InvalidResponse(_) => {
                 "Something answers in the authority's place; check the address and the proxy."
@@ -206,18 +211,23 @@ pub struct InteractionRequired {
 }
 
 impl InteractionRequired {
+    /// In words, what [`Error::advice`] says.
+    fn who_must_act(&self) -> &'static str {
+        match self.advice() {
+            Advice::RefuseCaller => "the incoming token is no longer good, its caller must bring another",
+            Advice::ShowMessage => "the user is not let in",
+            Advice::AlertOperator => "the operator must act",
+            Advice::Wait => "the authority asks to wait",
+            _ => "the user must interact",
+        }
+    }
+
     fn detail(&self) -> String {
         match &self.server {
             Some(server) => format!(": {server}"),
             None if self.missing_scopes.is_empty() => ": there is no token to renew with".to_owned(),
             None => format!(": not granted, or nothing is there to renew it with: {}", self.missing_scopes),
         }
-    }
-}
-
-impl From<InteractionRequired> for Error {
-    fn from(interaction: InteractionRequired) -> Self {
-        Self::InteractionRequired(Box::new(interaction))
     }
 }
 
@@ -233,12 +243,6 @@ pub struct Unreachable {
     /// The cause, without its address.
     #[source]
     pub source: Option<Arc<dyn std::error::Error + Send + Sync>>,
-}
-
-impl From<Unreachable> for Error {
-    fn from(unreachable: Unreachable) -> Self {
-        Self::Unreachable(unreachable)
-    }
 }
 
 /// A setting that cannot work.
@@ -274,7 +278,7 @@ pub enum ConfigError {
     Certificate,
     /// The client's own certificate or key is unusable.
     #[error("the client certificate: {0}")]
-    ClientCertificate(#[from] ClientCertificateError),
+    ClientCertificate(ClientCertificateError),
     /// The managed identity's endpoint is no http or https address, or its header's value is none.
     #[error("the managed identity's endpoint or header is not usable")]
     ManagedIdentity,

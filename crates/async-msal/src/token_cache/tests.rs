@@ -24,7 +24,7 @@ fn response() -> TokenResponse {
     let body =
         json!({"access_token": "AT-2", "token_type": "Bearer", "expires_in": 3600, "refresh_token": "RT-2"});
     let body = zeroize::Zeroizing::new(body.to_string().into_bytes());
-    let fetched = crate::http::Fetched { status: 200, body, max_age: None, retry_after: None };
+    let fetched = crate::http_client::Fetched { status: 200, body, max_age: None, retry_after: None };
     TokenResponse::read(&fetched, NOW).unwrap()
 }
 

@@ -14,7 +14,7 @@ use self::response::TokenResponse;
 pub(crate) use self::throttle::{Slot, Throttle};
 use crate::client_credential::proof::{Proof, Proving};
 use crate::error::{Error, Unreachable};
-use crate::http::Failed;
+use crate::http_client::Failed;
 use crate::telemetry;
 
 /// Longer answers are cut off while they arrive.

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, InvalidResponse, ServerError};
-use crate::http::Fetched;
+use crate::http_client::Fetched;
 use crate::json;
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, IdToken, RefreshToken};

@@ -172,7 +172,10 @@ async fn managed_identity_of_app_service_is_the_assertion() {
     world.use_credential(ManagedIdentity::app_service(&endpoint, "another").unwrap());
     world.cache = async_msal::TokenCache::new();
     let error = token(&mut world).await.unwrap_err();
-    assert!(matches!(error, Error::ClientAssertion(ClientAssertionError::ManagedIdentity(401))), "{error:?}");
+    assert!(
+        matches!(error, Error::ClientAssertion(ClientAssertionError::ManagedIdentity { status: 401, .. })),
+        "{error:?}"
+    );
 }
 
 #[tokio::test]
@@ -181,6 +184,10 @@ async fn unknown_identity_is_a_typed_error() {
     let identity = ManagedIdentity::imds(&world.emulator.base_url()).unwrap().user_assigned("nobody");
     world.use_credential(identity);
     let error = token(&mut world).await.unwrap_err();
-    assert!(matches!(error, Error::ClientAssertion(ClientAssertionError::ManagedIdentity(400))), "{error:?}");
+    assert!(
+        matches!(error, Error::ClientAssertion(ClientAssertionError::ManagedIdentity { status: 400, .. })),
+        "{error:?}"
+    );
+    assert!(error.to_string().contains("invalid_request"), "{error}");
     assert_eq!(world.emulator.admin().counters().token(), 0);
 }

@@ -141,6 +141,8 @@ async fn token_for_another_api_is_refused_and_nothing_stored() {
     for assertion in [graphs, AccessToken::new("opaque")] {
         let error = exchange(&world, &mut cache, &assertion, &scopes()).await.unwrap_err();
         assert_eq!((error.code(), error.advice()), ("interaction_required", Advice::RefuseCaller));
+        let text = error.to_string();
+        assert!(text.contains("caller must bring another") && !text.contains("the user must"), "{text}");
         assert!(!cache.has_changed());
     }
 }

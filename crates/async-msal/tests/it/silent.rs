@@ -107,6 +107,19 @@ async fn scope_asked_in_long_form_is_found_in_a_reopened_cache() {
 }
 
 #[tokio::test]
+async fn scope_asked_in_another_letter_case_is_renewed_once_and_found_then() {
+    let mut world = World::new().await;
+    let account = world.sign_in().await;
+    let lower = Scopes::from(["user.read"]);
+    for source in [TokenSource::IdentityProvider, TokenSource::Cache, TokenSource::Cache] {
+        world.cache = async_msal::TokenCache::parse(&world.cache.to_json()).unwrap();
+        let token = world.client.acquire_token_silent(&mut world.cache, &account, &lower).await.unwrap();
+        assert_eq!(token.source, source);
+    }
+    assert_eq!(world.silent(&account).await.unwrap().source, TokenSource::Cache);
+}
+
+#[tokio::test]
 async fn fewer_scopes_than_asked_are_stored_and_the_missing_one_is_named() {
     let mut world = World::new().await;
     let asked = Scopes::from(["User.Read", "Mail.Read"]);

@@ -60,7 +60,7 @@ fn answer(scopes: &[usize], life: i64, number: usize) -> (TokenResponse, Scopes)
     let body = json!({"access_token": format!("AT{number}"), "refresh_token": format!("RT{number}"), "token_type": "Bearer",
         "expires_in": life, "scope": granted.to_string()});
     let body = zeroize::Zeroizing::new(body.to_string().into_bytes());
-    let fetched = crate::http::Fetched { status: 200, body, max_age: None, retry_after: None };
+    let fetched = crate::http_client::Fetched { status: 200, body, max_age: None, retry_after: None };
     (TokenResponse::read(&fetched, NOW).unwrap(), granted)
 }
 
