@@ -21,6 +21,25 @@ pub struct Account {
 }
 
 impl Account {
+    /// An account by the names that another library's account object has. The realm is the tenant in which its tokens are
+    /// looked for.
+    #[must_use]
+    pub fn new(
+        home_account_id: impl Into<String>,
+        environment: impl Into<String>,
+        realm: impl Into<String>,
+    ) -> Self {
+        Self {
+            home_account_id: home_account_id.into(),
+            environment: environment.into(),
+            realm: realm.into(),
+            local_account_id: None,
+            username: String::new(),
+            authority_type: "MSSTS".to_owned(),
+            account_source: None,
+        }
+    }
+
     /// `uid.utid` of the home tenant, or `sub` at providers that send no `client_info`.
     #[must_use]
     pub fn home_account_id(&self) -> &str {

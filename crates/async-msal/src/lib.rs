@@ -118,3 +118,4 @@ pub use secret::{
     RefreshToken, State,
 };
 pub use token_cache::{CacheError, CachedToken, Hit, Lookup, MissReason, TokenCache};
+pub use token_endpoint::{RawAnswer, SendGate};

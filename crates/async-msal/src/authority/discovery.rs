@@ -95,6 +95,11 @@ impl Discovery {
         self.metadata.get(self.clock.as_ref(), move || async move { this.fetch_metadata().await }).await
     }
 
+    /// The metadata as last fetched, however old.
+    pub(crate) fn metadata_at_hand(&self) -> Option<Arc<Metadata>> {
+        self.metadata.held.load().as_ref().map(|held| Arc::clone(&held.value))
+    }
+
     /// The keys, from memory while they are fresh.
     pub(crate) async fn keys(self: &Arc<Self>) -> Result<Arc<KeySet>, Error> {
         let this = Arc::clone(self);

@@ -193,6 +193,16 @@ impl Authority {
         &self.url
     }
 
+    /// The sign-in page, where the platform has a rule for its address.
+    pub(crate) fn authorization_endpoint_by_rule(&self) -> Option<Url> {
+        let path = match self.kind {
+            AuthorityKind::Entra | AuthorityKind::B2c | AuthorityKind::Ciam => "/oauth2/v2.0/authorize",
+            AuthorityKind::Adfs => "/oauth2/authorize",
+            AuthorityKind::Oidc => return None,
+        };
+        Some(with_path(&self.url, &format!("{}{path}", self.url.path().trim_end_matches('/'))))
+    }
+
     /// Where the metadata stands (OpenID Connect Discovery 4.1).
     pub(crate) fn metadata_url(&self) -> String {
         let version = match self.kind {
@@ -345,6 +355,23 @@ mod tests {
     fn sovereign_cloud_has_its_host() {
         let authority = Authority::entra_in(Cloud::China, &Tenant::Organizations).unwrap();
         assert_eq!(authority.url(), "https://login.partner.microsoftonline.cn/organizations");
+    }
+
+    #[test]
+    fn sign_in_pages_have_the_platforms_addresses() {
+        for (authority, expected) in [
+            ("https://login.microsoftonline.com/common", Some("/common/oauth2/v2.0/authorize")),
+            (
+                "https://contoso.b2clogin.com/contoso.example/B2C_1_in/",
+                Some("/contoso.example/B2C_1_in/oauth2/v2.0/authorize"),
+            ),
+            ("https://contoso.ciamlogin.com", Some("/contoso.onmicrosoft.com/oauth2/v2.0/authorize")),
+            ("https://sts.contoso.example/adfs", Some("/adfs/oauth2/authorize")),
+            ("https://dsts.contoso.example/dstsv2/common", None),
+        ] {
+            let endpoint = Authority::parse(authority).unwrap().authorization_endpoint_by_rule();
+            assert_eq!(endpoint.as_ref().map(Url::path), expected, "{authority}");
+        }
     }
 
     #[test]

@@ -193,6 +193,6 @@ impl ConfidentialClientBuilder {
             discovery: Arc::new(discovery),
             throttle: Throttle::default(),
         };
-        Ok(ConfidentialClient { inner: Arc::new(inner) })
+        Ok(ConfidentialClient { inner: Arc::new(inner), gate: None })
     }
 }

@@ -82,6 +82,7 @@ impl<'a> Grant<'a> {
             id_token: self.id_token.cloned(),
             renew_due: false,
             correlation_id: Some(correlation_id),
+            raw_answer: Some(response.raw.clone()),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::account::Account;
 use crate::authority::discovery::Discovery;
 use crate::authority::signing_keys::KeySet;
 use crate::authority::{Authority, AuthorityKind, Metadata, Tenant};
+use crate::claims_challenge::ClaimsChallenge;
 use crate::client_credential::AssertionRequest;
 use crate::client_credential::proof::{Means, Prover, Proving};
 use crate::clock::Clock;
@@ -34,12 +35,13 @@ use crate::scope::Scopes;
 use crate::secret::{AccessToken, IdToken};
 use crate::token_cache::{Hit, Lookup, TokenCache};
 use crate::token_endpoint::response::TokenResponse;
-use crate::token_endpoint::{self, Throttle, TokenRequest};
+use crate::token_endpoint::{self, SendGate, Throttle, TokenRequest};
 
 /// An application that can keep a secret. Cheap to clone; make one for each process.
 #[derive(Clone)]
 pub struct ConfidentialClient {
     inner: Arc<Inner>,
+    gate: Option<Arc<SendGate>>,
 }
 
 struct Inner {
@@ -128,6 +130,29 @@ impl ConfidentialClient {
         self.inner.discovery.metadata().await
     }
 
+    /// The metadata as last fetched, without asking.
+    #[must_use]
+    pub fn metadata_at_hand(&self) -> Option<Arc<Metadata>> {
+        self.inner.discovery.metadata_at_hand()
+    }
+
+    /// The same client, whose token requests leave only while `gate` is open: for one call that may be given up.
+    #[must_use]
+    pub fn with_send_gate(&self, gate: Arc<SendGate>) -> Self {
+        Self { inner: Arc::clone(&self.inner), gate: Some(gate) }
+    }
+
+    /// As [`initiate_auth_code_flow`](Self::initiate_auth_code_flow), without asking the network: the page's address is
+    /// the metadata's where they are at hand, else the one that Entra ID, B2C, CIAM and ADFS have by rule. `None` where
+    /// neither is known: at another provider before its metadata were fetched.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Config`] for a request that cannot work.
+    pub fn initiate_without_network(&self, request: AuthCodeRequest) -> Result<Option<AuthCodeFlow>, Error> {
+        auth_code::initiate_at_hand(self, request)
+    }
+
     /// Starts a sign-in: send the browser to [`AuthCodeFlow::auth_uri`] and keep the flow.
     ///
     /// # Errors
@@ -168,6 +193,20 @@ impl ConfidentialClient {
     #[must_use]
     pub fn find_access_token(&self, cache: &TokenCache, account: &Account, scopes: &Scopes) -> Lookup {
         silent::find(self, cache, account, scopes)
+    }
+
+    /// As [`find_access_token`](Self::find_access_token), in MSAL's order where several would do: the token of exactly these
+    /// scopes, then the first that covers them. `client_claims` are those of
+    /// [`RefreshOptions::client_claims`]: tokens that were had with them stand apart.
+    #[must_use]
+    pub fn find_first_access_token(
+        &self,
+        cache: &TokenCache,
+        account: &Account,
+        scopes: &Scopes,
+        client_claims: Option<&ClaimsChallenge>,
+    ) -> Lookup {
+        silent::find_first(self, cache, account, scopes, client_claims)
     }
 
     /// Looks for a token that has not expired, however soon it will: for whoever cannot renew, or found that another just
@@ -326,6 +365,7 @@ impl ConfidentialClient {
             anchor_mailbox: anchor_mailbox.filter(|_| self.authority().kind() != AuthorityKind::Oidc),
             basic: metadata.only_basic(),
             repeatable: grant != "authorization_code",
+            gate: self.gate.as_deref(),
         };
         let inner = &self.inner;
         let means = Means { http: &inner.http, clock: inner.clock.as_ref(), random: inner.random.as_ref() };

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::aadsts::{self, Meaning};
 use super::{Error, InteractionRequired};
 use crate::claims_challenge::ClaimsChallenge;
+use crate::token_endpoint::RawAnswer;
 
 /// Longer texts are cut: they go into logs.
 const LONGEST_TEXT: usize = 4_096;
@@ -32,6 +33,7 @@ pub struct ServerError {
     pub error_uri: Option<String>,
     /// Claims that the next authorization request must carry.
     pub claims: Option<ClaimsChallenge>,
+    pub(crate) raw: Option<RawAnswer>,
 }
 
 impl ServerError {
@@ -55,6 +57,7 @@ impl ServerError {
                 .get("claims")
                 .and_then(Value::as_str)
                 .and_then(|text| ClaimsChallenge::parse(text).ok()),
+            raw: None,
         })
     }
 
@@ -74,7 +77,19 @@ impl ServerError {
             trace_id: word_after(description, "Trace ID: "),
             error_uri: error_uri.map(bounded),
             claims: None,
+            raw: None,
         }
+    }
+
+    pub(crate) fn with_raw_answer(mut self, raw: RawAnswer) -> Self {
+        self.raw = Some(raw);
+        self
+    }
+
+    /// The answer as it came; `None` for an error of an authorization response.
+    #[must_use]
+    pub const fn raw_answer(&self) -> Option<&RawAnswer> {
+        self.raw.as_ref()
     }
 
     /// Claims for the next authorization request.

@@ -7,7 +7,6 @@ use super::auth_code_request::AuthCodeRequest;
 use super::auth_response::AuthResponse;
 use super::callback::{self, ValidatedCallback};
 use super::token_result::SignInResult;
-use crate::authority::Metadata;
 use crate::claims_challenge::{self, ClaimsChallenge};
 use crate::confidential_client::ConfidentialClient;
 use crate::error::{ConfigError, Error, InvalidResponse};
@@ -51,6 +50,28 @@ pub(crate) async fn initiate(
 ) -> Result<AuthCodeFlow, Error> {
     check(&request)?;
     let metadata = client.metadata().await?;
+    start(client, metadata.authorization_endpoint(), Some(metadata.issuer()), &request)
+}
+
+pub(crate) fn initiate_at_hand(
+    client: &ConfidentialClient,
+    request: AuthCodeRequest,
+) -> Result<Option<AuthCodeFlow>, Error> {
+    check(&request)?;
+    if let Some(metadata) = client.metadata_at_hand() {
+        let (endpoint, issuer) = (metadata.authorization_endpoint(), metadata.issuer());
+        return start(client, endpoint, Some(issuer), &request).map(Some);
+    }
+    let by_rule = client.authority().authorization_endpoint_by_rule();
+    by_rule.map(|endpoint| start(client, &endpoint, None, &request)).transpose()
+}
+
+fn start(
+    client: &ConfidentialClient,
+    endpoint: &Url,
+    issuer: Option<&str>,
+    request: &AuthCodeRequest,
+) -> Result<AuthCodeFlow, Error> {
     let random = client.random().as_ref();
     let state = match request.state.clone() {
         Some(state) => state,
@@ -63,11 +84,11 @@ pub(crate) async fn initiate(
         redirect_uri: Some(request.redirect_uri.clone()),
         scopes: Some(request.scopes.clone()),
         max_age: request.max_age,
-        issuer: Some(metadata.issuer().to_owned()),
+        issuer: issuer.map(str::to_owned),
         auth_uri: None,
         claims_challenge: request.claims.as_ref().map(|claims| claims.as_str().to_owned()),
     };
-    flow.auth_uri = Some(AuthUri(auth_uri(client, &metadata, &request, &flow)));
+    flow.auth_uri = Some(AuthUri(auth_uri(client, endpoint, request, &flow)));
     Ok(flow)
 }
 
@@ -115,11 +136,11 @@ fn check(request: &AuthCodeRequest) -> Result<(), Error> {
 /// The parameters in MSAL's order. `response_type` is `code` and nothing else.
 fn auth_uri(
     client: &ConfidentialClient,
-    metadata: &Metadata,
+    endpoint: &Url,
     request: &AuthCodeRequest,
     flow: &AuthCodeFlow,
 ) -> Url {
-    let mut uri = metadata.authorization_endpoint().clone();
+    let mut uri = endpoint.clone();
     let claims = claims_challenge::merged(request.claims.as_ref(), client.capabilities());
     let mut query = uri.query_pairs_mut();
     query

@@ -13,7 +13,7 @@ use crate::id_token::verify::Occasion;
 use crate::id_token::{IdTokenClaims, IdTokenError, VerifiedIdToken};
 use crate::scope::Scopes;
 use crate::secret::RefreshToken;
-use crate::token_cache::{TokenCache, WriteOccasion};
+use crate::token_cache::{TokenCache, WriteOccasion, extended_cache_key};
 use crate::token_endpoint::Slot;
 use crate::token_endpoint::response::TokenResponse;
 
@@ -25,6 +25,8 @@ pub struct RefreshOptions {
     pub claims: Option<ClaimsChallenge>,
     /// Ties the request to the caller's logs. Default: made here.
     pub correlation_id: Option<String>,
+    /// Claims of the caller's own, laid over the others. The token they bring stands apart in the cache.
+    pub client_claims: Option<ClaimsChallenge>,
 }
 
 impl RefreshOptions {
@@ -39,6 +41,13 @@ impl RefreshOptions {
     #[must_use]
     pub fn with_correlation_id(mut self, id: impl Into<String>) -> Self {
         self.correlation_id = Some(id.into());
+        self
+    }
+
+    /// Adds claims of the caller's own.
+    #[must_use]
+    pub fn with_client_claims(mut self, claims: ClaimsChallenge) -> Self {
+        self.client_claims = Some(claims);
         self
     }
 }
@@ -128,6 +137,11 @@ pub(super) fn hold(
     }
 }
 
+/// Of tokens that were had with the caller's own claims.
+pub(super) fn ext_cache_key(client_claims: Option<&ClaimsChallenge>) -> Option<String> {
+    client_claims.map(|claims| extended_cache_key(&[("client_claims", claims.as_str())]))
+}
+
 struct Asking<'a> {
     client: &'a ConfidentialClient,
     metadata: &'a Metadata,
@@ -142,7 +156,11 @@ impl Asking<'_> {
         let (client, clock) = (self.client, self.client.clock());
         let slot = slot(token, self.scopes, self.options.claims.as_ref());
         client.throttle().check(&slot, clock.monotonic())?;
-        let claims = claims_challenge::merged(self.options.claims.as_ref(), client.capabilities());
+        let claims = claims_challenge::merged_with(
+            self.options.claims.as_ref(),
+            client.capabilities(),
+            self.options.client_claims.as_ref(),
+        );
         let form = vec![
             ("refresh_token", token.expose_secret().to_owned()),
             ("scope", self.scopes.decorated().to_string()),
@@ -161,7 +179,9 @@ impl Asking<'_> {
         response: &TokenResponse,
     ) -> Result<TokenResult, Error> {
         let id_token = self.verify(cache, response).await?;
+        let ext_cache_key = ext_cache_key(self.options.client_claims.as_ref());
         let grant = self.client.grant(self.metadata, response, self.scopes, id_token.as_ref());
+        let grant = grant.under(ext_cache_key.as_deref());
         let occasion = WriteOccasion::Refresh { used_key: key };
         cache.write(&grant.to_write(Some(self.account.home_account_id()), occasion));
         let result = grant.into_result(self.correlation_id.to_owned());

@@ -3,6 +3,7 @@
 use super::refresh_token::{self, RefreshOptions};
 use super::token_result::TokenResult;
 use crate::account::Account;
+use crate::claims_challenge::ClaimsChallenge;
 use crate::confidential_client::ConfidentialClient;
 use crate::error::Error;
 use crate::scope::Scopes;
@@ -16,7 +17,22 @@ pub(crate) fn find(
     scopes: &Scopes,
 ) -> Lookup {
     let query = AccessTokenQuery { account, client_id: client.client_id(), scopes };
-    let lookup = cache.find(&query, client.clock().now());
+    counted(cache.find(&query, client.clock().now()))
+}
+
+pub(crate) fn find_first(
+    client: &ConfidentialClient,
+    cache: &TokenCache,
+    account: &Account,
+    scopes: &Scopes,
+    client_claims: Option<&ClaimsChallenge>,
+) -> Lookup {
+    let query = AccessTokenQuery { account, client_id: client.client_id(), scopes };
+    let ext_cache_key = refresh_token::ext_cache_key(client_claims);
+    counted(cache.find_first(&query, ext_cache_key.as_deref(), client.clock().now()))
+}
+
+fn counted(lookup: Lookup) -> Lookup {
     telemetry::cache_lookup(match &lookup {
         Lookup::Hit(hit) if hit.renew_due => "aging",
         Lookup::Hit(_) => "hit",

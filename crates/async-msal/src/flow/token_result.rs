@@ -5,6 +5,7 @@ use crate::id_token::VerifiedIdToken;
 use crate::scope::Scopes;
 use crate::secret::AccessToken;
 use crate::token_cache::{CachedToken, Hit};
+use crate::token_endpoint::RawAnswer;
 
 /// Where a token came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct TokenResult {
     pub renew_due: bool,
     /// Ties the request to the authority's logs.
     pub correlation_id: Option<String>,
+    /// The authority's answer as it came; `None` for a token of the cache.
+    pub raw_answer: Option<RawAnswer>,
 }
 
 impl TokenResult {
@@ -56,6 +59,7 @@ impl TokenResult {
             id_token: None,
             renew_due,
             correlation_id: None,
+            raw_answer: None,
         }
     }
 }

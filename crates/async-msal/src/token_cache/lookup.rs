@@ -33,6 +33,13 @@ pub struct Hit {
     pub renew_due: bool,
 }
 
+impl Hit {
+    fn of(token: CachedToken, now: i64) -> Self {
+        let renew_due = token.refresh_on.is_some_and(|refresh_on| refresh_on < now);
+        Self { token, renew_due }
+    }
+}
+
 /// Why there is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -122,9 +129,14 @@ impl<'a> AccessTokenQuery<'a> {
 
     /// A plain question is never answered by an extended entry.
     fn is_asked_of(&self, entry: &Entry) -> bool {
+        self.is_asked_under(entry, None)
+    }
+
+    fn is_asked_under(&self, entry: &Entry, ext_cache_key: Option<&str>) -> bool {
         entry.is(Field::ClientId, self.client_id)
             && is_of(entry, self.account)
-            && !entry.has(Field::ExtCacheKey)
+            && entry.text(Field::ExtCacheKey) == ext_cache_key
+            && (ext_cache_key.is_some() || !entry.has(Field::ExtCacheKey))
             && !entry.has(Field::KeyId)
     }
 }
@@ -155,10 +167,7 @@ pub(super) fn longest_lived<'a>(candidates: impl Iterator<Item = Candidate<'a>>,
     let mut expired = false;
     let usable = candidates.inspect(|_| expired = true).filter(|found| found.is_usable(now));
     match usable.max_by_key(|found| found.expires_on).and_then(|found| found.token()) {
-        Some(token) => {
-            let renew_due = token.refresh_on.is_some_and(|refresh_on| refresh_on < now);
-            Lookup::Hit(Hit { token, renew_due })
-        }
+        Some(token) => Lookup::Hit(Hit::of(token, now)),
         None if expired => Lookup::Miss(MissReason::Expired),
         None => Lookup::Miss(MissReason::NotFound),
     }
@@ -168,6 +177,31 @@ impl TokenCache {
     /// The usable token with the longest life left. Reads only.
     pub(crate) fn find(&self, query: &AccessTokenQuery<'_>, now: i64) -> Lookup {
         longest_lived(self.matching(query), now)
+    }
+
+    /// The usable token of exactly these scopes, else the first that covers them, in the order of the cache. Reads only.
+    pub(crate) fn find_first(
+        &self,
+        query: &AccessTokenQuery<'_>,
+        ext_cache_key: Option<&str>,
+        now: i64,
+    ) -> Lookup {
+        let rows = self.rows_of(Kind::AccessToken, query.owner());
+        let asked = rows
+            .map(|row| &row.entry)
+            .filter(|entry| query.is_asked_under(entry, ext_cache_key) && covers(entry, query.scopes));
+        let mut usable: Vec<Candidate<'_>> = asked.filter_map(Candidate::of).collect();
+        let found_any = !usable.is_empty();
+        usable.retain(|found| found.is_usable(now));
+        let exactly = |found: &&Candidate<'_>| {
+            Scopes::parse(found.entry.text(Field::Target).unwrap_or_default()) == *query.scopes
+        };
+        let first = usable.iter().find(exactly).or(usable.first());
+        match first.and_then(Candidate::token) {
+            Some(token) => Lookup::Hit(Hit::of(token, now)),
+            None if found_any => Lookup::Miss(MissReason::Expired),
+            None => Lookup::Miss(MissReason::NotFound),
+        }
     }
 
     /// A token inside the leeway: no longer handed out while it can be renewed, still good if it cannot.

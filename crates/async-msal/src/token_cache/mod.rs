@@ -185,6 +185,12 @@ impl TokenCache {
         self.changed |= any;
     }
 
+    /// Removes the access tokens that have expired, as MSAL does whenever it looks through all of them.
+    pub fn remove_expired_access_tokens(&mut self, now: i64) {
+        let removed = self.table_mut(Kind::AccessToken).is_some_and(|table| table.remove_expired(now));
+        self.changed |= removed;
+    }
+
     fn table(&self, kind: Kind) -> Option<&Table> {
         self.sections.iter().find_map(|section| match section {
             Section::Known(table) if table.kind() == kind => Some(table),

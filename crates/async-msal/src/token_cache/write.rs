@@ -44,8 +44,7 @@ pub(crate) enum WriteOccasion<'a> {
 impl TokenCache {
     /// Puts all parts of a response in.
     pub(crate) fn write(&mut self, write: &TokenWrite<'_>) {
-        let removed = self.table_mut(Kind::AccessToken).is_some_and(|table| table.remove_expired(write.now));
-        self.changed |= removed;
+        self.remove_expired_access_tokens(write.now);
         let parts = write.parts();
         let key = self
             .same_target(Kind::AccessToken, write)

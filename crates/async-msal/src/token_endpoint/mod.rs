@@ -1,6 +1,8 @@
 //! The only POST this crate makes.
 
+mod raw_answer;
 pub(crate) mod response;
+mod send_gate;
 mod throttle;
 
 use std::time::Instant;
@@ -10,7 +12,9 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use url::Url;
 
+pub use self::raw_answer::RawAnswer;
 use self::response::TokenResponse;
+pub use self::send_gate::SendGate;
 pub(crate) use self::throttle::{Slot, Throttle};
 use crate::client_credential::proof::{Proof, Proving};
 use crate::error::{Error, Unreachable};
@@ -35,12 +39,17 @@ pub(crate) struct TokenRequest<'a> {
     pub(crate) basic: bool,
     /// A refresh may be sent twice, a code never once a byte went out (RFC 6749 4.1.2).
     pub(crate) repeatable: bool,
+    /// Closed where nobody waits any more.
+    pub(crate) gate: Option<&'a SendGate>,
 }
 
 /// Sends the request and reads its answer. Nothing is stored here.
 pub(crate) async fn send(proving: &Proving<'_>, request: &TokenRequest<'_>) -> Result<TokenResponse, Error> {
     // Without a proof nothing is sent.
     let proof = proving.proof().await?;
+    if request.gate.is_some_and(|gate| !gate.pass()) {
+        return Err(Unreachable { what: "the token endpoint", reason: "given up", source: None }.into());
+    }
     let started = Instant::now();
     // One time limit over both attempts.
     let both = tokio::time::timeout(proving.means.http.limit(), exchange(proving, proof, request)).await;

@@ -9,6 +9,7 @@ use crate::http_client::Fetched;
 use crate::json;
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, IdToken, RefreshToken};
+use crate::token_endpoint::RawAnswer;
 
 /// A life longer than ten years is cut to that.
 const LONGEST_LIFE: i64 = 10 * 365 * 86_400;
@@ -29,6 +30,7 @@ pub(crate) struct TokenResponse {
     /// `uid.utid`; unsigned, so it names cache entries and nothing else.
     pub(crate) home_account_id: Option<String>,
     pub(crate) family_id: Option<String>,
+    pub(crate) raw: RawAnswer,
 }
 
 impl TokenResponse {
@@ -37,17 +39,18 @@ impl TokenResponse {
         let Ok(object) = json::parse_object(&fetched.body) else {
             return Err(without_words(fetched, InvalidResponse::Json("the token endpoint")));
         };
+        let raw = RawAnswer::new(status, &fetched.body);
         // An error stays one whatever the status says, and a failing status makes no token good.
         if let Some(error) = ServerError::from_object(&object) {
-            return Err(error.classify(status, fetched.retry_after));
+            return Err(error.with_raw_answer(raw).classify(status, fetched.retry_after));
         }
         if status != 200 {
             return Err(without_words(fetched, InvalidResponse::Status(status)));
         }
-        Self::from_object(&object, now)
+        Self::from_object(&object, raw, now)
     }
 
-    fn from_object(object: &Map<String, Value>, now: i64) -> Result<Self, Error> {
+    fn from_object(object: &Map<String, Value>, raw: RawAnswer, now: i64) -> Result<Self, Error> {
         let token_type = text(object, "token_type")?.ok_or(InvalidResponse::TokenType)?;
         if !token_type.eq_ignore_ascii_case("bearer") {
             return Err(InvalidResponse::TokenType.into());
@@ -71,6 +74,7 @@ impl TokenResponse {
             id_token: text(object, "id_token")?.map(IdToken::new),
             home_account_id: text(object, "client_info")?.and_then(|info| home_account_id(&info)),
             family_id: text(object, "foci")?,
+            raw,
         })
     }
 }
