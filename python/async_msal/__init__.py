@@ -1,5 +1,26 @@
-"""MSAL for asyncio: the interface of MSAL Python, each request awaited, over a core in Rust."""
+"""MSAL for asyncio: the interface of MSAL Python, each request awaited, over a core in Rust.
 
-from ._native import SerializableTokenCache
+>>> import asyncio, async_msal
+>>> app = async_msal.ConfidentialClientApplication(
+...     "client id",
+...     client_credential="from your vault",
+...     authority="https://login.microsoftonline.com/contoso.onmicrosoft.com",
+... )
+>>> async def token():
+...     return await app.acquire_token_for_client(["https://graph.microsoft.com/.default"])
 
-__all__ = ["SerializableTokenCache"]
+Nothing is asked of the network when an application is made, and nothing at all happens at import. The token cache is
+MSAL's own file format, both ways.
+"""
+
+from ._native import IdTokenError
+from .application import ConfidentialClientApplication, SyncConfidentialClientApplication
+from .token_cache import SerializableTokenCache, TokenCache
+
+__all__ = [
+    "ConfidentialClientApplication",
+    "IdTokenError",
+    "SerializableTokenCache",
+    "SyncConfidentialClientApplication",
+    "TokenCache",
+]

@@ -1,22 +1,13 @@
-//! JSON as Python's own types, and back.
+//! JSON as Python's own types, scopes and claims out of arguments.
 
+use async_msal::{ClaimsChallenge, Scopes};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyList};
+use pyo3::types::{PyDict, PyFrozenSet, PyList, PySet, PyString, PyTuple};
 use pyo3::{Bound, IntoPyObjectExt as _};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-/// A JSON value on its way to Python.
-pub(crate) struct Json(pub(crate) Value);
-
-impl<'py> IntoPyObject<'py> for Json {
-    type Target = PyAny;
-    type Output = Bound<'py, PyAny>;
-    type Error = PyErr;
-
-    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
-        to_python(py, &self.0)
-    }
-}
+use crate::error::wrong_type;
 
 pub(crate) fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
     match value {
@@ -35,12 +26,46 @@ pub(crate) fn to_python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'
             }
             Ok(list.into_any())
         }
-        Value::Object(members) => {
-            let dict = PyDict::new(py);
-            for (name, member) in members {
-                dict.set_item(name, to_python(py, member)?)?;
-            }
-            Ok(dict.into_any())
-        }
+        Value::Object(members) => Ok(object_to_python(py, members)?.into_any()),
     }
+}
+
+pub(crate) fn object_to_python<'py>(
+    py: Python<'py>,
+    members: &Map<String, Value>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let dict = PyDict::new(py);
+    for (name, member) in members {
+        dict.set_item(name, to_python(py, member)?)?;
+    }
+    Ok(dict)
+}
+
+/// A list, a tuple or a set of strings; one string would fall apart into letters.
+pub(crate) fn scopes(argument: &Bound<'_, PyAny>) -> PyResult<Scopes> {
+    let refuse = || wrong_type("scopes", "a list of strings", argument);
+    let is_collection = argument.is_instance_of::<PyList>()
+        || argument.is_instance_of::<PyTuple>()
+        || argument.is_instance_of::<PySet>()
+        || argument.is_instance_of::<PyFrozenSet>();
+    if !is_collection {
+        return Err(refuse());
+    }
+    let mut texts = Vec::new();
+    for scope in argument.try_iter()? {
+        let scope = scope?;
+        let scope =
+            scope.cast::<PyString>().map_err(|_| wrong_type("scopes", "a list of strings", &scope))?;
+        texts.push(scope.to_cow()?.into_owned());
+    }
+    Ok(texts.into_iter().collect())
+}
+
+/// The JSON text of claims; nothing for an empty one, as in MSAL.
+pub(crate) fn claims(name: &str, text: Option<&str>) -> PyResult<Option<ClaimsChallenge>> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let parsed = ClaimsChallenge::parse(text);
+    parsed
+        .map(Some)
+        .map_err(|_| PyValueError::new_err(format!("{name}: the text of a JSON object is wanted")))
 }

@@ -4,10 +4,15 @@
 //! made at its first use and never by an import. Everything a Python user calls has its text in
 //! `async_msal/_native.pyi`.
 
+mod assertion;
 mod cache;
+mod calls;
 mod client;
 mod convert;
 mod error;
+mod flight;
+mod options;
+mod request;
 mod runtime;
 
 /// The classes that `async_msal` builds on.
@@ -17,4 +22,6 @@ mod _native {
     use crate::cache::SerializableTokenCache;
     #[pymodule_export]
     use crate::client::Client;
+    #[pymodule_export]
+    use crate::error::IdTokenError;
 }

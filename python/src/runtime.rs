@@ -1,4 +1,4 @@
-//! One Tokio runtime for the process, and the two bridges to it: a future of the running loop, and a blocking call.
+//! One Tokio runtime for the process, and the futures of event loops that its work resolves.
 //!
 //! A future is made by the loop that awaits it and resolved by `call_soon_threadsafe`, so any loop will do (uvloop,
 //! several at once), and none is kept alive.
@@ -8,11 +8,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use pyo3::exceptions::{PyRuntimeError, PyTimeoutError};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyCFunction;
-use pyo3::{IntoPyObjectExt as _, intern};
 use tokio::runtime::Runtime;
 use tokio::task::AbortHandle;
 use tokio_util::task::TaskTracker;
@@ -45,15 +45,20 @@ fn running(py: Python<'_>) -> PyResult<&'static Running> {
     };
     if running.pid != std::process::id() {
         return Err(PyRuntimeError::new_err(
-            "this process was forked from one that had used the network through async_msal; its threads are not here. Fork \
-             before the first request, or start the workers by spawn (multiprocessing.set_start_method(\"spawn\"), gunicorn \
-             without --preload) and create the application in each",
+            "this process was forked from one that had used the network through async_msal; its threads are not here. \
+             Fork before the first request, or start the workers by spawn \
+             (multiprocessing.set_start_method(\"spawn\"), gunicorn without --preload) and create the application in each",
         ));
     }
     if running.closing.load(Ordering::Acquire) {
         return Err(PyRuntimeError::new_err("the interpreter is shutting down: no new request is begun"));
     }
     Ok(running)
+}
+
+/// Says whether work can be begun: not in a forked child, not at the interpreter's end.
+pub(crate) fn check(py: Python<'_>) -> PyResult<()> {
+    running(py).map(drop)
 }
 
 fn start(py: Python<'_>) -> PyResult<&'static Running> {
@@ -101,16 +106,17 @@ fn close(py: Python<'_>) {
     });
 }
 
-/// With Python from one of our threads; `None` once the interpreter ends.
+/// With Python from a worker of the runtime; `None` once the interpreter ends. Other work goes on elsewhere meanwhile.
 pub(crate) fn with_python<T>(work: impl FnOnce(Python<'_>) -> T) -> Option<T> {
     let running = RUNNING.get()?;
     running.attached.fetch_add(1, Ordering::SeqCst);
-    let result = (!running.gone.load(Ordering::SeqCst)).then(|| Python::try_attach(work)).flatten();
+    let attach = || (!running.gone.load(Ordering::SeqCst)).then(|| Python::try_attach(work)).flatten();
+    let result = tokio::task::block_in_place(attach);
     running.attached.fetch_sub(1, Ordering::SeqCst);
     result
 }
 
-/// Starts work that nobody waits for.
+/// Starts work.
 pub(crate) fn spawn<F>(py: Python<'_>, work: F) -> PyResult<AbortHandle>
 where
     F: Future<Output = ()> + Send + 'static,
@@ -119,34 +125,7 @@ where
     Ok(running.tasks.spawn_on(work, running.runtime.handle()).abort_handle())
 }
 
-/// A future of the running loop for the result of `work`. Cancelling it ends the work.
-pub(crate) fn awaitable<'py, F, T>(py: Python<'py>, work: F) -> PyResult<Bound<'py, PyAny>>
-where
-    F: Future<Output = PyResult<T>> + Send + 'static,
-    T: for<'a> IntoPyObject<'a> + Send + 'static,
-{
-    let awaited = Awaited::new(py)?;
-    let future = awaited.future.bind(py).clone();
-    let handle = spawn(py, async move {
-        let result = work.await;
-        awaited.resolve(result);
-    })?;
-    on_cancel(&future, move || handle.abort())?;
-    Ok(future)
-}
-
-/// Waits for `work` on this thread, without Python's lock, for `limit` at most. Needs no event loop.
-pub(crate) fn block<F, T>(py: Python<'_>, limit: Duration, work: F) -> PyResult<T>
-where
-    F: Future<Output = PyResult<T>> + Send,
-    T: Send,
-{
-    let running = running(py)?;
-    let waited = py.detach(|| running.runtime.block_on(async { tokio::time::timeout(limit, work).await }));
-    waited.map_err(|_| PyTimeoutError::new_err(format!("no answer after {} s", limit.as_secs())))?
-}
-
-/// A future that a loop awaits, on its way through our threads.
+/// A future that a loop awaits.
 pub(crate) struct Awaited {
     event_loop: Py<PyAny>,
     future: Py<PyAny>,
@@ -161,49 +140,56 @@ impl Awaited {
         Ok(Self { event_loop: event_loop.unbind(), future: future.unbind() })
     }
 
-    /// Tells the loop. A loop that was closed meanwhile has nobody left who waits.
-    pub(crate) fn resolve<T: for<'a> IntoPyObject<'a>>(self, result: PyResult<T>) {
-        // What is dropped without Python would only be noted for later.
-        let mut kept = Some(self);
-        let done = with_python(|py| {
-            let awaited = kept.take()?;
-            let result = result.and_then(|value| value.into_bound_py_any(py));
-            let (name, value) = match result {
-                Ok(value) => ("set_result", value),
-                Err(error) => ("set_exception", error.into_value(py).into_bound(py).into_any()),
-            };
-            let settle = PyCFunction::new_closure(py, None, None, settle).ok()?;
-            let arguments = (settle, awaited.future.bind(py), name, value);
-            drop(awaited.event_loop.bind(py).call_method1(intern!(py, "call_soon_threadsafe"), arguments));
-            Some(())
-        });
-        if done.is_none() {
-            std::mem::forget(kept);
-        }
+    pub(crate) fn future<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.future.bind(py).clone()
     }
-}
 
-/// On the loop's thread: `(future, "set_result" | "set_exception", value)`.
-fn settle(
-    arguments: &Bound<'_, pyo3::types::PyTuple>,
-    _: Option<&Bound<'_, pyo3::types::PyDict>>,
-) -> PyResult<()> {
-    let (future, name, value): (Bound<'_, PyAny>, String, Bound<'_, PyAny>) = arguments.extract()?;
-    if !future.call_method0("done")?.is_truthy()? {
-        future.call_method1(name.as_str(), (value,))?;
+    pub(crate) fn event_loop(&self, py: Python<'_>) -> Py<PyAny> {
+        self.event_loop.clone_ref(py)
     }
-    Ok(())
-}
 
-/// Calls `told` once when the future is cancelled.
-pub(crate) fn on_cancel(future: &Bound<'_, PyAny>, told: impl Fn() + Send + Sync + 'static) -> PyResult<()> {
-    let py = future.py();
-    let callback = PyCFunction::new_closure(py, None, None, move |arguments, _| -> PyResult<()> {
-        if arguments.get_item(0)?.call_method0("cancelled")?.is_truthy()? {
-            told();
-        }
+    /// Calls `told` once when the future is cancelled.
+    pub(crate) fn on_cancel(
+        &self,
+        py: Python<'_>,
+        told: impl Fn(Python<'_>) + Send + Sync + 'static,
+    ) -> PyResult<()> {
+        let callback = PyCFunction::new_closure(py, None, None, move |arguments, _| -> PyResult<()> {
+            if arguments.get_item(0)?.call_method0("cancelled")?.is_truthy()? {
+                told(arguments.py());
+            }
+            Ok(())
+        })?;
+        self.future.call_method1(py, intern!(py, "add_done_callback"), (callback,))?;
         Ok(())
-    })?;
-    future.call_method1(intern!(py, "add_done_callback"), (callback,))?;
+    }
+
+    /// Tells the loop. A loop that was closed meanwhile has nobody left who waits.
+    pub(crate) fn resolve(&self, py: Python<'_>, result: PyResult<Bound<'_, PyAny>>) {
+        let (good, value) = match result {
+            Ok(value) => (true, value),
+            Err(error) => (false, error.into_value(py).into_bound(py).into_any()),
+        };
+        let told = settle_function(py).and_then(|settle| {
+            let arguments = (settle, self.future.bind(py), good, value);
+            self.event_loop.bind(py).call_method1(intern!(py, "call_soon_threadsafe"), arguments)
+        });
+        drop(told);
+    }
+}
+
+fn settle_function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static SETTLE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let settle =
+        SETTLE.get_or_try_init(py, || wrap_pyfunction!(settle, py).map(|it| it.into_any().unbind()))?;
+    Ok(settle.bind(py))
+}
+
+/// On the loop's thread; a future that was cancelled meanwhile is left alone.
+#[pyfunction]
+fn settle(future: &Bound<'_, PyAny>, good: bool, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    if !future.call_method0("done")?.is_truthy()? {
+        future.call_method1(if good { "set_result" } else { "set_exception" }, (value,))?;
+    }
     Ok(())
 }

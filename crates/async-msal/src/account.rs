@@ -40,6 +40,13 @@ impl Account {
         }
     }
 
+    /// Whose object id in that tenant is known: a renewal for anybody else is refused.
+    #[must_use]
+    pub fn with_local_account_id(mut self, id: impl Into<String>) -> Self {
+        self.local_account_id = Some(id.into());
+        self
+    }
+
     /// `uid.utid` of the home tenant, or `sub` at providers that send no `client_info`.
     #[must_use]
     pub fn home_account_id(&self) -> &str {

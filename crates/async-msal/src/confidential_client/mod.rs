@@ -337,11 +337,22 @@ impl ConfidentialClient {
         &self.inner.throttle
     }
 
-    /// The tenant's name in cache entries: at hand where it is configured, else learnt from the metadata.
-    pub(crate) async fn realm(&self) -> Result<String, Error> {
+    /// The tenant's name in cache entries, where it is known without asking: it is configured by its id, or for many
+    /// tenants, or the metadata were fetched.
+    #[must_use]
+    pub fn realm_at_hand(&self) -> Option<String> {
         match (self.authority().kind(), self.authority().tenant()) {
-            (AuthorityKind::Entra, Some(Tenant::Id(id))) => Ok(id.clone()),
-            _ => Ok(self.metadata().await?.realm().to_owned()),
+            (AuthorityKind::Entra, Some(Tenant::Id(id))) => Some(id.clone()),
+            (AuthorityKind::Entra, Some(tenant)) if tenant.is_shared() => Some(tenant.as_str().to_owned()),
+            _ => Some(self.metadata_at_hand()?.realm().to_owned()),
+        }
+    }
+
+    /// As [`realm_at_hand`](Self::realm_at_hand), else learnt from the metadata.
+    pub(crate) async fn realm(&self) -> Result<String, Error> {
+        match self.realm_at_hand() {
+            Some(realm) => Ok(realm),
+            None => Ok(self.metadata().await?.realm().to_owned()),
         }
     }
 

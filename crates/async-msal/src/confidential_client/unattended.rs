@@ -8,7 +8,7 @@ use crate::flow::{
 };
 use crate::scope::Scopes;
 use crate::secret::{AccessToken, RefreshToken};
-use crate::token_cache::TokenCache;
+use crate::token_cache::{Lookup, TokenCache};
 
 impl ConfidentialClient {
     /// A token for the application itself, for the `.default` scope of one API: from the cache, else by a request
@@ -41,6 +41,19 @@ impl ConfidentialClient {
         options: ClientTokenOptions,
     ) -> Result<TokenResult, Error> {
         client_credentials::acquire(self, cache, scopes, options).await
+    }
+
+    /// Looks for the application's own token, as [`acquire_token_for_client`](Self::acquire_token_for_client) does before it
+    /// asks; no I/O, and the cache stays as it is. Nothing is found before the tenant is known
+    /// ([`realm_at_hand`](Self::realm_at_hand)).
+    #[must_use]
+    pub fn find_client_token(
+        &self,
+        cache: &TokenCache,
+        scopes: &Scopes,
+        options: &ClientTokenOptions,
+    ) -> Lookup {
+        client_credentials::find_at_hand(self, cache, scopes, options)
     }
 
     /// A token for another API, on behalf of whoever called ours with `assertion`: from the cache, by the hash of that

@@ -6,7 +6,7 @@ use crate::confidential_client::ConfidentialClient;
 use crate::error::{ConfigError, Error};
 use crate::scope::Scopes;
 use crate::telemetry;
-use crate::token_cache::{HeldQuery, Hit, Lookup, TokenCache, WriteOccasion, extended_cache_key};
+use crate::token_cache::{HeldQuery, Hit, Lookup, MissReason, TokenCache, WriteOccasion, extended_cache_key};
 use crate::token_endpoint::Slot;
 
 /// Wishes for one token of the application's own.
@@ -107,6 +107,26 @@ pub(crate) async fn acquire(
         Err(error) if options.claims.is_none() => in_hand(client, cache, &query, &slot, error),
         result => result,
     }
+}
+
+pub(crate) fn find_at_hand(
+    client: &ConfidentialClient,
+    cache: &TokenCache,
+    scopes: &Scopes,
+    options: &ClientTokenOptions,
+) -> Lookup {
+    let Some(realm) = client.realm_at_hand() else { return Lookup::Miss(MissReason::NotFound) };
+    let ext_cache_key = options.ext_cache_key();
+    let query = HeldQuery {
+        client_id: client.client_id(),
+        environment: client.environment(),
+        realm: &realm,
+        scopes,
+        ext_cache_key: ext_cache_key.as_deref(),
+        application: true,
+        since: None,
+    };
+    find(client, cache, &query)
 }
 
 /// Asks, and keeps what is said about waiting; where that was said lately, it is the answer and nobody is asked.
