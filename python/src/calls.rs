@@ -100,7 +100,10 @@ impl Silent {
             // Whose session this is has become doubtful: no token of it is handed out.
             Err(error) if error.ends_session() => answer(&error),
             Err(error) => match in_hand {
-                Some(hit) if !self.ahead_of_time => Answer::object(cached(&hit.into(), &self.client)),
+                Some(hit) if !self.ahead_of_time => {
+                    self.client.hold_refresh(&loaded.base, &account, &self.scopes, &error);
+                    Answer::object(cached(&hit.into(), &self.client))
+                }
                 _ => not_renewed(&error, granted),
             },
         }

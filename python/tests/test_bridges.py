@@ -1,25 +1,55 @@
-"""The two bridges from Python to the network."""
+"""A call is awaited by any loop, or blocks without one."""
 
 import asyncio
+import threading
 
-import pytest
+import async_msal
+import uvloop
 
-from async_msal import _native
-
-
-@pytest.fixture
-def client(emulator):
-    with open(emulator.ca_file, "rb") as file:
-        pem = file.read()
-    return _native.Client(emulator.client_id, emulator.authority, emulator.client_secret, ca_pem=pem)
+REDIRECT = "http://localhost:8000/user/authorized"
 
 
-def test_metadata_is_awaited(client, emulator):
-    async def ask():
-        return await client.metadata()
+async def signed_in(emulator, app, person="ada@contoso.example", **arguments):
+    flow = await app.initiate_auth_code_flow(["User.Read"], redirect_uri=REDIRECT, response_mode="form_post", **arguments)
+    response = emulator.sign_in(flow["auth_uri"], person)
+    return await app.acquire_token_by_auth_code_flow(flow, response)
 
-    assert asyncio.run(ask())["token_endpoint"].startswith(emulator.base)
+
+def test_a_sign_in_is_awaited_and_its_token_comes_from_the_cache(emulator, app):
+    async def go():
+        result = await signed_in(emulator, app)
+        assert result["token_source"] == "identity_provider" and result["id_token_claims"]["oid"]
+        (account,) = app.get_accounts()
+        again = await app.acquire_token_silent(["User.Read"], account)
+        assert again["access_token"] == result["access_token"] and again["token_source"] == "cache"
+
+    asyncio.run(go())
 
 
-def test_metadata_is_had_without_a_loop(client, emulator):
-    assert client.metadata_blocking()["token_endpoint"].startswith(emulator.base)
+def test_uvloop_and_several_loops_at_once_share_an_application(emulator, app):
+    async def go():
+        return await app.acquire_token_for_client(["https://graph.microsoft.com/.default"])
+
+    results = []
+
+    def run(runner):
+        results.append(runner(go()))
+
+    threads = [threading.Thread(target=run, args=(runner,)) for runner in (uvloop.run, asyncio.run, asyncio.run)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len({result["access_token"] for result in results}) == 1
+    assert emulator.token_requests() == 1
+
+
+def test_the_blocking_face_needs_no_loop(emulator, options):
+    app = async_msal.SyncConfidentialClientApplication(**options)
+    flow = app.initiate_auth_code_flow(["User.Read"], redirect_uri=REDIRECT)
+    result = app.acquire_token_by_auth_code_flow(flow, emulator.sign_in(flow["auth_uri"]))
+    (account,) = app.get_accounts(username=result["id_token_claims"]["preferred_username"].upper())
+    assert app.acquire_token_silent(["User.Read"], account)["token_source"] == "cache"
+    assert app.acquire_token_silent(["User.Read"], account, force_refresh=True)["token_source"] == "identity_provider"
+    app.remove_account(account)
+    assert app.get_accounts() == []

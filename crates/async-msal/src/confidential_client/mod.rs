@@ -268,6 +268,12 @@ impl ConfidentialClient {
         refresh_token::pause(self, cache, account, scopes, options)
     }
 
+    /// For whoever goes on with a token in hand after `error` of a [`refresh`](Self::refresh): for five seconds the same is
+    /// answered without asking, so that nobody else waits for an authority that does not answer.
+    pub fn hold_refresh(&self, cache: &TokenCache, account: &Account, scopes: &Scopes, error: &Error) {
+        refresh_token::hold(self, cache, account, scopes, error);
+    }
+
     /// From the cache, else by a refresh. A refresh that fails while a token in hand has not expired
     /// gives that token, and a warning in the log.
     ///

@@ -125,7 +125,7 @@ pub(crate) fn pause(
 }
 
 /// There is a token to live with, and whoever gets it need not wait for another attempt each time.
-pub(super) fn hold(
+pub(crate) fn hold(
     client: &ConfidentialClient,
     cache: &TokenCache,
     account: &Account,
