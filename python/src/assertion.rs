@@ -18,15 +18,10 @@ use crate::error::FromPython;
 use crate::runtime;
 
 tokio::task_local! {
-    /// Of the call that wants the assertion.
-    pub(crate) static CALL: Call;
-}
-
-/// What a callback may need to know of the call.
-#[derive(Default)]
-pub(crate) struct Call {
-    pub(crate) event_loop: Option<Py<PyAny>>,
-    pub(crate) fmi_path: Option<String>,
+    /// The loop of whoever waits for the token, where one does.
+    pub(crate) static EVENT_LOOP: Option<Py<PyAny>>;
+    /// Of the request that wants the assertion.
+    pub(crate) static FMI_PATH: Option<String>;
 }
 
 /// Asks the callable for each token request, as MSAL does.
@@ -84,10 +79,9 @@ impl Callable {
             }
             Ok(())
         })?;
-        let call = |call: &Call| {
-            (call.event_loop.as_ref().map(|event_loop| event_loop.clone_ref(py)), call.fmi_path.clone())
-        };
-        let (event_loop, fmi_path) = CALL.try_with(call).unwrap_or_default();
+        let of_waiter = |event_loop: &Option<Py<PyAny>>| event_loop.as_ref().map(|it| it.clone_ref(py));
+        let event_loop = EVENT_LOOP.try_with(of_waiter).unwrap_or_default();
+        let fmi_path = FMI_PATH.try_with(Option::clone).unwrap_or_default();
         let asked = self.takes_request.then(|| -> PyResult<_> {
             let asked = PyDict::new(py);
             asked.set_item("client_id", &request.client_id)?;

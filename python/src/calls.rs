@@ -11,6 +11,7 @@ use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use serde_json::{Map, Value, json};
 
+use crate::assertion::FMI_PATH;
 use crate::cache::{Loaded, Store};
 use crate::client::{now, part};
 use crate::error::{Answer, answer, as_object};
@@ -174,7 +175,8 @@ impl ForClient {
             worked.remove_expired_access_tokens(now(&self.client));
         }
         let options = if self.ahead_of_time { options.renewing() } else { options };
-        let result = self.client.acquire_token_for_client(&mut worked, &self.scopes, options).await;
+        let asked = self.client.acquire_token_for_client(&mut worked, &self.scopes, options);
+        let result = FMI_PATH.scope(self.fmi_path.clone(), asked).await;
         finish(&self.client, &self.store, &loaded, worked, result)
     }
 

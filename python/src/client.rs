@@ -15,7 +15,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString};
 use serde_json::json;
 
-use crate::assertion::{CALL, Call};
+use crate::assertion::EVENT_LOOP;
 use crate::cache::Store;
 use crate::calls::{ForClient, OnBehalfOf, Redemption, Silent, TakeOver};
 use crate::convert::{self, object_to_python};
@@ -54,7 +54,7 @@ impl Client {
     #[pyo3(signature = (*, blocking=false))]
     fn metadata<'py>(&self, py: Python<'py>, blocking: bool) -> PyResult<Bound<'py, PyAny>> {
         let client = self.client.clone();
-        self.fly(py, None, blocking, None, move |_| async move {
+        self.fly(py, None, blocking, move |_| async move {
             match client.metadata().await {
                 Ok(metadata) => Answer::object(as_object(json!({
                     "issuer": metadata.issuer(),
@@ -117,7 +117,7 @@ impl Client {
         let identity = asked.store.identity();
         asked.turn = Some(self.flights.turn(&(identity, asked.home_account_id.clone())));
         let key = (identity, asked.key());
-        self.fly(py, Some(key), blocking, None, move |gate| asked.through(gate).run())
+        self.fly(py, Some(key), blocking, move |gate| asked.through(gate).run())
     }
 
     /// As `silent`, for the application itself.
@@ -139,7 +139,7 @@ impl Client {
             scopes: convert::scopes(scopes)?,
             claims: convert::claims("claims_challenge", claims_challenge)?,
             client_claims: convert::claims("forwarded_client_claims", client_claims)?,
-            fmi_path: fmi_path.clone(),
+            fmi_path,
             ahead_of_time: false,
         };
         let key = (asked.store.identity(), asked.key());
@@ -156,14 +156,11 @@ impl Client {
             if hit.renew_due {
                 asked.ahead_of_time = true;
                 let ahead = (key.0, format!("ahead {}", key.1));
-                let call = Call { event_loop: None, fmi_path };
-                self.flights.begin_unattended(py, ahead, move |aboard| {
-                    CALL.scope(call, asked.through(aboard.gate).run())
-                })?;
+                self.flights.begin_unattended(py, ahead, move |aboard| asked.through(aboard.gate).run())?;
             }
             return Ok(found.into_any());
         }
-        self.fly(py, Some(key), blocking, fmi_path, move |gate| asked.through(gate).run())
+        self.fly(py, Some(key), blocking, move |gate| asked.through(gate).run())
     }
 
     /// A token for another API on behalf of the caller.
@@ -188,11 +185,12 @@ impl Client {
             client_claims: convert::claims("forwarded_client_claims", client_claims)?,
         };
         let key = (asked.store.identity(), asked.key());
-        self.fly(py, Some(key), blocking, None, move |gate| asked.through(gate).run())
+        self.fly(py, Some(key), blocking, move |gate| asked.through(gate).run())
     }
 
     /// Takes over a refresh token of another library.
     #[pyo3(signature = (cache, refresh_token, scopes, *, blocking=false))]
+    #[expect(clippy::too_many_arguments, reason = "named one by one in Python")]
     fn by_refresh_token<'py>(
         &self,
         py: Python<'py>,
@@ -207,7 +205,7 @@ impl Client {
             refresh_token: RefreshToken::new(refresh_token),
             scopes: convert::scopes(scopes)?,
         };
-        self.fly(py, None, blocking, None, move |gate| asked.through(gate).run())
+        self.fly(py, None, blocking, move |gate| asked.through(gate).run())
     }
 
     /// Starts a sign-in; a dict where the address of the sign-in page is known without asking.
@@ -225,7 +223,7 @@ impl Client {
             return Ok(object_to_python(py, &flow_record(&flow))?.into_any());
         }
         let client = self.client.clone();
-        self.fly(py, None, blocking, None, move |_| async move {
+        self.fly(py, None, blocking, move |_| async move {
             match client.initiate_auth_code_flow(request).await {
                 Ok(flow) => Answer::object(flow_record(&flow)),
                 Err(error) => Answer::raised(raised(&error)),
@@ -261,7 +259,7 @@ impl Client {
             flow,
             response: AuthResponse::parse(&form).map_err(|error| raised(&error))?,
         };
-        self.fly(py, None, blocking, None, move |gate| asked.through(gate).run())
+        self.fly(py, None, blocking, move |gate| asked.through(gate).run())
     }
 
     /// The accounts of this authority, as MSAL's dicts.
@@ -325,7 +323,6 @@ impl Client {
         py: Python<'py>,
         key: Option<crate::flight::Key>,
         blocking: bool,
-        fmi_path: Option<String>,
         work: impl FnOnce(Arc<async_msal::SendGate>) -> F,
     ) -> PyResult<Bound<'py, PyAny>>
     where
@@ -333,8 +330,7 @@ impl Client {
     {
         let caller = if blocking { Caller::Thread } else { Caller::Coroutine };
         self.flights.join(py, key, caller, move |aboard: Aboard| {
-            let call = Call { event_loop: aboard.event_loop, fmi_path };
-            CALL.scope(call, work(aboard.gate))
+            EVENT_LOOP.scope(aboard.event_loop, work(aboard.gate))
         })
     }
 
@@ -344,9 +340,7 @@ impl Client {
         asked.ahead_of_time = true;
         asked.turn = Some(self.flights.turn(&(identity, asked.home_account_id.clone())));
         let key = (identity, format!("ahead {}", asked.home_account_id));
-        let begun = self.flights.begin_unattended(py, key, move |aboard| {
-            CALL.scope(Call::default(), asked.through(aboard.gate).run())
-        });
+        let begun = self.flights.begin_unattended(py, key, move |aboard| asked.through(aboard.gate).run());
         // A process that cannot renew (a forked child, an interpreter that ends) still has its token.
         drop(begun);
         Ok(())

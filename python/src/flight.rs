@@ -90,7 +90,6 @@ impl Flights {
             Caller::Coroutine => {
                 let awaited = Awaited::new(py)?;
                 let future = awaited.future(py);
-                let event_loop = awaited.event_loop(py);
                 let (this, seat) = (Arc::clone(self), Arc::new(Mutex::new(None::<(Key, u64)>)));
                 let mine = Arc::clone(&seat);
                 awaited.on_cancel(py, move |_| {
@@ -99,13 +98,13 @@ impl Flights {
                         this.leave(&key, waiter);
                     }
                 })?;
-                let taken = self.take_seat(py, key, Waiter::Loop(awaited), Some(event_loop), begin)?;
+                let taken = self.take_seat(py, key, Waiter::Loop(awaited), begin)?;
                 *seat.lock().unwrap_or_else(PoisonError::into_inner) = Some(taken);
                 Ok(future)
             }
             Caller::Thread => {
                 let (sender, receiver) = sync_channel(1);
-                let (key, waiter) = self.take_seat(py, key, Waiter::Thread(sender), None, begin)?;
+                let (key, waiter) = self.take_seat(py, key, Waiter::Thread(sender), begin)?;
                 let answer = wait(py, receiver);
                 if answer.is_err() {
                     self.leave(&key, waiter);
@@ -135,7 +134,7 @@ impl Flights {
                 _ => drop(table.resting.remove(&key)),
             }
         }
-        self.take_off(py, key, None, None, begin)
+        self.take_off(py, key, None, begin)
     }
 
     /// Renewals of one account come one after the other.
@@ -157,7 +156,6 @@ impl Flights {
         py: Python<'_>,
         key: Option<Key>,
         waiter: Waiter,
-        event_loop: Option<Py<PyAny>>,
         begin: impl FnOnce(Aboard) -> F,
     ) -> PyResult<(Key, u64)>
     where
@@ -175,7 +173,7 @@ impl Flights {
             }
             (key, number)
         };
-        self.take_off(py, key.clone(), Some((number, waiter)), event_loop, begin)?;
+        self.take_off(py, key.clone(), Some((number, waiter)), begin)?;
         Ok((key, number))
     }
 
@@ -184,13 +182,16 @@ impl Flights {
         py: Python<'_>,
         key: Key,
         first: Option<(u64, Waiter)>,
-        event_loop: Option<Py<PyAny>>,
         begin: impl FnOnce(Aboard) -> F,
     ) -> PyResult<()>
     where
         F: Future<Output = Answer> + Send + 'static,
     {
         let gate = Arc::new(SendGate::new());
+        let event_loop = match &first {
+            Some((_, Waiter::Loop(awaited))) => Some(awaited.event_loop(py)),
+            _ => None,
+        };
         let work = AssertUnwindSafe(begin(Aboard { gate: Arc::clone(&gate), event_loop })).catch_unwind();
         let number = {
             let mut table = self.table();
