@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_msal::{Authority, ClientSecret, ConfidentialClient, Scopes};
+use async_msal::{Authority, AuthorityKind, ClientSecret, ConfidentialClient, Scopes};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -49,6 +49,7 @@ impl MsalBuilder {
         let settings = Settings {
             app_id: client.client_id().to_owned(),
             authority: authority.url().to_owned(),
+            generic: authority.kind() == AuthorityKind::Oidc,
             authority_hosts: Vec::new(),
             secrets: Vec::new(),
             // The client has its own already.
@@ -72,7 +73,7 @@ impl MsalBuilder {
             ca_file: None,
             debug_route: false,
             dangerous_allow_loopback_authority: authority.is_loopback(),
-            scopes: Scopes::from(["User.Read"]),
+            scopes: Settings::default_scopes(authority.kind() == AuthorityKind::Oidc),
         };
         Self {
             client,
@@ -154,7 +155,7 @@ impl MsalBuilder {
         self
     }
 
-    /// Scopes asked for at sign-in and for Graph calls. Default: `User.Read`.
+    /// Scopes asked for at sign-in and for Graph calls. Default: `User.Read`; none where the client goes by an issuer.
     pub fn scopes(mut self, scopes: Scopes) -> Self {
         self.settings.scopes = scopes;
         self
@@ -272,8 +273,11 @@ fn key_rings(settings: &Settings) -> Option<(KeyRing, KeyRing)> {
 /// Client and store from settings, and all of it together.
 pub(super) fn from_settings(settings: Settings) -> Result<Msal, Error> {
     let ca_pem = settings.ca_file.as_deref().map(read_ca).transpose()?;
-    let authority = Authority::parse(&settings.authority)
-        .map_err(|error| SettingsError::invalid(name::SP_AUTHORITY, error.to_string()))?;
+    let (authority, named) = match settings.generic {
+        true => (Authority::oidc(&settings.authority), name::SP_ISSUER),
+        false => (Authority::parse(&settings.authority), name::SP_AUTHORITY),
+    };
+    let authority = authority.map_err(|error| SettingsError::invalid(named, error.to_string()))?;
     let mut client = ConfidentialClient::builder(&settings.app_id)
         .authority(authority)
         .credential(credential::from_settings(&settings)?)

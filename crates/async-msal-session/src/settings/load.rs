@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use async_msal::{ClientSecret, Passphrase, Scopes};
+use async_msal::{ClientSecret, Passphrase};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -33,7 +33,7 @@ impl Reader {
     /// `None` only where something required is missing or wrong, which is then among the problems.
     fn read(&mut self) -> Option<Settings> {
         let app_id = self.required(name::SP_APP_ID);
-        let authority = self.required(name::SP_AUTHORITY);
+        let authority = self.authority();
         let authority_hosts = self.list(name::SP_AUTHORITY_HOSTS, value::host);
         let public_url = self
             .required(name::PUBLIC_URL)
@@ -66,9 +66,12 @@ impl Reader {
         let debug_route = self.read_with(name::DEBUG_ROUTE, value::switch).unwrap_or(false);
         let dangerous_allow_loopback_authority =
             self.read_with(name::DANGEROUS_ALLOW_LOOPBACK_AUTHORITY, value::switch).unwrap_or(false);
+        let (authority, generic) = authority?;
         Some(Settings {
             app_id: app_id?,
-            authority: authority?,
+            authority,
+            generic,
+            scopes: Settings::default_scopes(generic),
             authority_hosts,
             secrets,
             credential: credential?,
@@ -90,7 +93,6 @@ impl Reader {
             ca_file,
             debug_route,
             dangerous_allow_loopback_authority,
-            scopes: Scopes::from(["User.Read"]),
         })
     }
 
@@ -106,6 +108,24 @@ impl Reader {
             self.problems.push(SettingsProblem::Missing { name: self.source.full(name), help });
         }
         text
+    }
+
+    /// One of Microsoft's, or any provider's issuer; says which.
+    fn authority(&mut self) -> Option<(String, bool)> {
+        match (self.text(name::SP_AUTHORITY), self.text(name::SP_ISSUER)) {
+            (Some(_), Some(_)) => {
+                self.invalid(name::SP_ISSUER, "SP_AUTHORITY is set too; set one of the two");
+                None
+            }
+            (Some(authority), None) => Some((authority, false)),
+            (None, Some(issuer)) => Some((issuer, true)),
+            (None, None) => {
+                let help = "https://login.microsoftonline.com/<tenant>, or in its place SP_ISSUER";
+                let name = self.source.full(name::SP_AUTHORITY);
+                self.problems.push(SettingsProblem::Missing { name, help });
+                None
+            }
+        }
     }
 
     fn checked<T>(&mut self, name: &str, value: Result<T, &'static str>) -> Option<T> {

@@ -34,6 +34,8 @@ const DAY: u64 = 86_400;
 pub struct Settings {
     pub(crate) app_id: String,
     pub(crate) authority: String,
+    /// Whether that is the issuer of any OpenID provider, and not one of Microsoft's authorities.
+    pub(crate) generic: bool,
     pub(crate) authority_hosts: Vec<String>,
     /// The present client secret first, if the credential is one, then former ones.
     pub(crate) secrets: Vec<ClientSecret>,
@@ -79,6 +81,7 @@ impl std::fmt::Debug for Settings {
         let Self {
             app_id,
             authority,
+            generic,
             authority_hosts,
             secrets,
             credential,
@@ -105,6 +108,7 @@ impl std::fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("app_id", app_id)
             .field("authority", authority)
+            .field("generic", generic)
             .field("authority_hosts", authority_hosts)
             .field("secrets", &secrets.len())
             .field("credential", credential)
@@ -156,7 +160,7 @@ impl Settings {
         SettingsSource::new().file(path)?.env_defaults().read()
     }
 
-    /// Asks for these scopes at sign-in and for Graph calls. Default: `User.Read`.
+    /// Asks for these scopes at sign-in and for Graph calls. Default: `User.Read`; none with `SP_ISSUER`.
     #[must_use]
     pub fn with_scopes(mut self, scopes: Scopes) -> Self {
         self.scopes = scopes;
@@ -169,7 +173,7 @@ impl Settings {
         &self.app_id
     }
 
-    /// The authority, as configured.
+    /// The authority, or the issuer in its place, as configured.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
@@ -285,6 +289,11 @@ impl Settings {
             (_, true, true) => "__Secure-async_msal",
             (_, false, true) => "__Host-async_msal",
         }
+    }
+
+    /// A scope of Graph means nothing to another provider.
+    pub(crate) fn default_scopes(generic: bool) -> Scopes {
+        if generic { Scopes::new() } else { Scopes::from(["User.Read"]) }
     }
 
     /// Idle and absolute life of a session where nothing else is said.

@@ -29,7 +29,8 @@ macro_rules! variables {
 
 variables! {
     SP_APP_ID, true, "", "Application (client) id";
-    SP_AUTHORITY, true, "", "Authority: https://login.microsoftonline.com/<tenant>, or the address of another cloud, a B2C policy, External ID or AD FS";
+    SP_AUTHORITY, false, "required, or SP_ISSUER in its place", "Authority: https://login.microsoftonline.com/<tenant>, or the address of another cloud, a B2C policy, External ID or AD FS";
+    SP_ISSUER, false, "none", "Any other OpenID provider in SP_AUTHORITY's place: its issuer, as its metadata names it";
     SP_AUTHORITY_HOSTS, false, "none", "Hosts trusted as authorities beside Microsoft's own, comma-separated: nobody is asked about them, and metadata may name endpoints there";
     PUBLIC_URL, true, "", "The application's own address as browsers see it; its scheme decides cookies and response mode";
     SP_APP_PW, false, "one credential is required", "Client secret";

@@ -7,6 +7,7 @@ mod background_jobs;
 mod bad_records;
 mod graph;
 mod index;
+mod issuer;
 mod items;
 mod keys;
 mod nodes_renewal;

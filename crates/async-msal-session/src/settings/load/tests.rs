@@ -70,6 +70,17 @@ fn an_unknown_name_is_refused_in_the_environment_where_a_prefix_is_set() {
     read(&[("SESSION_MANAGER", "local/host")]).unwrap();
 }
 
+#[test]
+fn an_issuer_takes_the_authoritys_place_and_asks_for_no_scope_of_graph() {
+    let good = || GOOD.iter().filter(|(name, _)| *name != "SP_AUTHORITY");
+    let issuer = [("SP_ISSUER", "https://id.example/realm")];
+    let env = Env::memory(good().chain(&issuer).copied());
+    let settings = SettingsSource::new().env(&env, "").read().unwrap();
+    assert_eq!((settings.authority(), settings.generic), ("https://id.example/realm", true));
+    assert!(settings.scopes().is_empty());
+    assert!(problem(&issuer).contains("SP_ISSUER"));
+}
+
 /// The settings without a secret.
 fn without_secret(more: &[(&str, &str)]) -> Result<Settings, SettingsError> {
     let good = GOOD.iter().filter(|(name, _)| *name != "SP_APP_PW");
