@@ -18,7 +18,7 @@ const SCOPES: [&str; 5] =
 
 #[derive(Debug, Clone)]
 enum Step {
-    Add { person: usize, tenant: usize, scopes: Vec<usize>, life: i64, application: bool },
+    Add { person: usize, tenant: usize, scopes: Vec<usize>, life: i64, way: Way },
     Remove { person: usize },
     RemoveApplication,
     Note { person: usize, tenant: usize },
@@ -26,10 +26,22 @@ enum Step {
     Wait(i64),
 }
 
+/// The four occasions of writing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Way {
+    SignIn,
+    /// Where there is nothing to refresh with, the person signs in.
+    Refresh,
+    Exchange,
+    Application,
+}
+
 fn step() -> impl Strategy<Value = Step> {
-    let add = (0..12_usize, 0..2_usize, vec(0..SCOPES.len(), 0..4), 1..5_000_i64, prop::bool::weighted(0.2));
+    let way = prop_oneof![Just(Way::SignIn), Just(Way::Refresh), Just(Way::Exchange), Just(Way::Application)];
+    // Few enough people that a refresh finds its sign-in.
+    let add = (0..6_usize, 0..2_usize, vec(0..SCOPES.len(), 0..4), 1..5_000_i64, way);
     prop_oneof![
-        6 => add.prop_map(|(person, tenant, scopes, life, application)| Step::Add { person, tenant, scopes, life, application }),
+        6 => add.prop_map(|(person, tenant, scopes, life, way)| Step::Add { person, tenant, scopes, life, way }),
         1 => (0..12_usize).prop_map(|person| Step::Remove { person }),
         1 => Just(Step::RemoveApplication),
         1 => (0..12_usize, 0..2_usize).prop_map(|(person, tenant)| Step::Note { person, tenant }),
@@ -73,8 +85,8 @@ struct Run {
 impl Run {
     fn take(&mut self, step: &Step) -> Result<(), TestCaseError> {
         match step {
-            Step::Add { person, tenant, scopes, life, application } => {
-                self.add((home(*person), realm(*tenant)), scopes, *life, *application)
+            Step::Add { person, tenant, scopes, life, way } => {
+                self.add((home(*person), realm(*tenant)), scopes, *life, *way)
             }
             Step::Remove { person } => {
                 let home = home(*person);
@@ -116,11 +128,22 @@ impl Run {
         (home, realm): (String, String),
         scopes: &[usize],
         life: i64,
-        application: bool,
+        way: Way,
     ) -> Result<(), TestCaseError> {
         self.number += 1;
+        let known = self.account(&home, &realm);
+        let held =
+            known.as_ref().map(|account| self.cache.refresh_tokens(account, CLIENT)).unwrap_or_default();
+        let used = held.first().filter(|_| way == Way::Refresh).map(|(key, _)| key.clone());
+        let application = way == Way::Application;
         let (response, granted) = answer(scopes, life, self.number);
-        let occasion = if application { WriteOccasion::Application } else { WriteOccasion::Exchange };
+        let occasion = match (way, &used) {
+            (Way::Application, _) => WriteOccasion::Application,
+            (Way::Exchange, _) => WriteOccasion::Exchange,
+            (Way::Refresh, Some(used_key)) => WriteOccasion::Refresh { used_key },
+            (Way::SignIn | Way::Refresh, _) => WriteOccasion::SignIn,
+        };
+        let before = value(&self.cache);
         self.cache.write(&TokenWrite {
             client_id: CLIENT,
             environment: HOST,
@@ -136,14 +159,47 @@ impl Run {
         });
         prop_assert!(self.cache.has_changed());
         if !application {
-            let is_theirs = |account: &Account| account.realm() == realm;
-            let account = self.cache.accounts_of(HOST, &home).into_iter().find(is_theirs).unwrap();
+            let account = self.account(&home, &realm).unwrap();
             let query = AccessTokenQuery { account: &account, client_id: CLIENT, scopes: &granted };
             prop_assert!(matches!(self.cache.find(&query, self.now), Lookup::Hit(_)));
-            let (_, newest) = self.cache.refresh_tokens(&account, CLIENT).remove(0);
-            prop_assert!(newest.expose_secret().starts_with("RT"));
+            let newest = format!("RT{}", self.number);
+            let tokens = self.cache.refresh_tokens(&account, CLIENT);
+            prop_assert!(tokens.iter().any(|(_, token)| token.expose_secret() == newest));
+            match used {
+                Some(used) => self.check_refresh(&before, &used, &newest, held.len())?,
+                None => {
+                    let source = (way != Way::Exchange).then_some("authorization_code");
+                    prop_assert_eq!(account.account_source(), source);
+                }
+            }
+        } else {
+            let after = value(&self.cache);
+            for section in ["Account", "RefreshToken", "IdToken"] {
+                prop_assert_eq!(&before[section], &after[section]);
+            }
         }
         Ok(())
+    }
+
+    /// A refresh overwrites the entry it used, and leaves the account alone.
+    fn check_refresh(
+        &self,
+        before: &Value,
+        used: &str,
+        newest: &str,
+        held: usize,
+    ) -> Result<(), TestCaseError> {
+        let after = value(&self.cache);
+        prop_assert_eq!(&before["Account"], &after["Account"]);
+        let (old, new) = (&before["RefreshToken"][used], &after["RefreshToken"][used]);
+        prop_assert_eq!((&old["target"], new["secret"].as_str()), (&new["target"], Some(newest)));
+        let count = |json: &Value| json["RefreshToken"].as_object().map_or(0, serde_json::Map::len);
+        prop_assert!(held > 0 && count(before) == count(&after));
+        Ok(())
+    }
+
+    fn account(&self, home: &str, realm: &str) -> Option<Account> {
+        self.cache.accounts_of(HOST, home).into_iter().find(|account| account.realm() == realm)
     }
 
     /// What must hold after every step.
