@@ -1,6 +1,6 @@
 //! Taking over a refresh token that another library kept (RFC 6749 6).
 
-use super::refresh_token::slot;
+use super::refresh_token::{RefreshOptions, slot};
 use super::token_result::SignInResult;
 use crate::confidential_client::ConfidentialClient;
 use crate::error::{ConfigError, Error, InvalidResponse};
@@ -21,7 +21,7 @@ pub(crate) async fn acquire(
         return Err(ConfigError::Missing("the refresh token").into());
     }
     let clock = client.clock();
-    let slot = slot(refresh_token, scopes, None);
+    let slot = slot(refresh_token, scopes, &RefreshOptions::default());
     client.throttle().check(&slot, clock.monotonic())?;
     let metadata = client.metadata().await?;
     client.keys_at_hand().await?;

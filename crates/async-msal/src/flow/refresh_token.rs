@@ -98,9 +98,12 @@ fn naming_scopes(mut wanted: InteractionRequired, scopes: &Scopes) -> Interactio
 }
 
 /// Which refreshes are one: a token that was replaced is another's turn, so nothing is remembered of its successor.
-pub(super) fn slot(token: &RefreshToken, scopes: &Scopes, claims: Option<&ClaimsChallenge>) -> Slot {
+pub(super) fn slot(token: &RefreshToken, scopes: &Scopes, options: &RefreshOptions) -> Slot {
     let parts = ["refresh_token", token.expose_secret(), &scopes.to_string()];
-    Slot::new(&parts, claims.map(ClaimsChallenge::as_str).unwrap_or_default())
+    let text =
+        |claims: &Option<ClaimsChallenge>| claims.as_ref().map_or("", ClaimsChallenge::as_str).to_owned();
+    // No JSON text holds a NUL.
+    Slot::new(&parts, &[text(&options.claims), text(&options.client_claims)].join("\0"))
 }
 
 /// How long [`refresh`] would send nothing: as it goes through the tokens, so does this.
@@ -114,7 +117,7 @@ pub(crate) fn pause(
     let now = client.clock().monotonic();
     let mut shortest = None;
     for (_, token) in cache.refresh_tokens(account, client.client_id()) {
-        let slot = slot(&token, scopes, options.claims.as_ref());
+        let slot = slot(&token, scopes, options);
         let (error, left) = client.throttle().remembered(&slot, now)?;
         shortest = Some(shortest.map_or(left, |shortest: Duration| shortest.min(left)));
         if !matches!(error, Error::InteractionRequired(_)) {
@@ -133,7 +136,11 @@ pub(crate) fn hold(
     error: &Error,
 ) {
     if let Some((_, token)) = cache.refresh_tokens(account, client.client_id()).first() {
-        client.throttle().hold(&slot(token, scopes, None), error, client.clock().monotonic());
+        client.throttle().hold(
+            &slot(token, scopes, &RefreshOptions::default()),
+            error,
+            client.clock().monotonic(),
+        );
     }
 }
 
@@ -154,7 +161,7 @@ struct Asking<'a> {
 impl Asking<'_> {
     async fn ask(&self, token: &RefreshToken) -> Result<TokenResponse, Error> {
         let (client, clock) = (self.client, self.client.clock());
-        let slot = slot(token, self.scopes, self.options.claims.as_ref());
+        let slot = slot(token, self.scopes, self.options);
         client.throttle().check(&slot, clock.monotonic())?;
         let claims = claims_challenge::merged_with(
             self.options.claims.as_ref(),

@@ -93,7 +93,9 @@ async fn refusal_holds_for_the_scopes_and_claims_that_were_refused() {
     refresh(&mut world, &account, challenged()).await.unwrap_err();
     refresh(&mut world, &account, challenged()).await.unwrap_err();
     assert_eq!(requests(&world), 1);
-    world.fault(FaultRule::new(Endpoint::Token, refusal()));
+    world.fault(FaultRule::new(Endpoint::Token, refusal()).times(2));
+    let own = RefreshOptions::default().with_client_claims(claims.clone());
+    refresh(&mut world, &account, own).await.unwrap_err();
     refresh(&mut world, &account, RefreshOptions::default()).await.unwrap_err();
     let others = Scopes::from(["Mail.Read"]);
     let result = world.client.refresh(&mut world.cache, &account, &others, RefreshOptions::default()).await;
@@ -101,7 +103,7 @@ async fn refusal_holds_for_the_scopes_and_claims_that_were_refused() {
         result.err().and_then(|error| error.server().map(|server| server.codes.clone())),
         Some(vec![50_173])
     );
-    assert_eq!(requests(&world), 3);
+    assert_eq!(requests(&world), 4);
 }
 
 #[tokio::test]
