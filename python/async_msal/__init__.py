@@ -13,13 +13,15 @@ Nothing is asked of the network when an application is made, and nothing at all 
 MSAL's own file format, both ways.
 """
 
-from ._native import IdTokenError
 from .application import ConfidentialClientApplication, SyncConfidentialClientApplication
+from .exceptions import IdTokenError, MsalError, MsalServiceError
 from .token_cache import SerializableTokenCache, TokenCache
 
 __all__ = [
     "ConfidentialClientApplication",
     "IdTokenError",
+    "MsalError",
+    "MsalServiceError",
     "SerializableTokenCache",
     "SyncConfidentialClientApplication",
     "TokenCache",

@@ -42,6 +42,12 @@ class Client:
     def __init__(self, options: Mapping[str, Any]) -> None:
         """Takes what `async_msal.application` has checked."""
 
+    def flights(self) -> int:
+        """How many calls are under way, the same ones counted once."""
+
+    def unattended(self) -> int:
+        """How many renewals are under way that nobody waits for."""
+
     def metadata(self, *, blocking: bool = False) -> Awaitable[dict[str, Any]] | dict[str, Any]:
         """The authority's metadata: `issuer`, the endpoints, `tenant`."""
 

@@ -84,6 +84,8 @@ impl Silent {
         if !self.asks_past_the_cache() {
             worked.remove_expired_access_tokens(now(&self.client));
         }
+        let cleared = worked.has_changed();
+        worked.mark_unchanged();
         let options = RefreshOptions::default();
         let options = self.claims.clone().into_iter().fold(options, RefreshOptions::with_claims);
         let options =
@@ -93,7 +95,9 @@ impl Silent {
             .then(|| self.client.find_unexpired_token(&loaded.base, &account, &self.scopes))
             .flatten();
         let granted = worked.has_changed();
-        if let Err(answer) = store(&self.store, &loaded, worked) {
+        if (granted || cleared)
+            && let Err(answer) = store(&self.store, &loaded, worked)
+        {
             return answer;
         }
         match renewed {
@@ -177,7 +181,7 @@ impl ForClient {
         let options = if self.ahead_of_time { options.renewing() } else { options };
         let asked = self.client.acquire_token_for_client(&mut worked, &self.scopes, options);
         let result = FMI_PATH.scope(self.fmi_path.clone(), asked).await;
-        finish(&self.client, &self.store, &loaded, worked, result)
+        with_classification(finish(&self.client, &self.store, &loaded, worked, result))
     }
 
     fn options(&self) -> ClientTokenOptions {
@@ -274,9 +278,6 @@ fn worked_on(loaded: &Loaded) -> TokenCache {
 }
 
 fn store(store: &Store, loaded: &Loaded, worked: TokenCache) -> Result<(), Answer> {
-    if !worked.has_changed() {
-        return Ok(());
-    }
     with_python(|py| store.store(py, loaded, worked)).ok_or_else(shutting_down)?.map_err(Answer::raised)
 }
 
@@ -291,7 +292,9 @@ fn finish(
     worked: TokenCache,
     result: Result<TokenResult, Error>,
 ) -> Answer {
-    if let Err(answer) = store(into, loaded, worked) {
+    if worked.has_changed()
+        && let Err(answer) = store(into, loaded, worked)
+    {
         return answer;
     }
     match result {
@@ -329,7 +332,7 @@ fn cached(token: &TokenResult, client: &ConfidentialClient) -> Map<String, Value
     members
 }
 
-/// Nothing where there was nothing to renew with; MSAL's `classification` beside a `suberror`.
+/// Nothing where there was nothing to renew with.
 fn not_renewed(error: &Error, granted: bool) -> Answer {
     if let Error::InteractionRequired(wanted) = error
         && wanted.server.is_none()
@@ -337,25 +340,25 @@ fn not_renewed(error: &Error, granted: bool) -> Answer {
         if !granted {
             return Answer::Nothing;
         }
-        return Answer::object(as_object(json!({
+        return with_classification(Answer::object(as_object(json!({
             "error": "interaction_required",
             "suberror": "consent_required",
-            "classification": "consent_required",
             "error_description": error.to_string(),
-        })));
+        }))));
     }
-    match answer(error) {
-        Answer::Object(members) => {
-            let mut members = (*members).clone();
-            if let Some(suberror) =
-                members.get("suberror").and_then(Value::as_str).filter(|text| !text.is_empty())
-            {
-                members.insert("classification".to_owned(), classification(suberror).into());
-            }
-            Answer::object(members)
-        }
-        other => other,
-    }
+    with_classification(answer(error))
+}
+
+/// MSAL's `classification` beside a `suberror`.
+fn with_classification(answer: Answer) -> Answer {
+    let Answer::Object(members) = &answer else { return answer };
+    let Some(suberror) = members.get("suberror").and_then(Value::as_str).filter(|text| !text.is_empty())
+    else {
+        return answer;
+    };
+    let mut members = (**members).clone();
+    members.insert("classification".to_owned(), classification(suberror).into());
+    Answer::object(members)
 }
 
 /// These mean nothing to an application.

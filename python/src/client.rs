@@ -50,6 +50,16 @@ impl Client {
         self.client.realm_at_hand()
     }
 
+    /// How many calls are under way, the same ones counted once.
+    fn flights(&self) -> usize {
+        self.flights.count()
+    }
+
+    /// How many renewals are under way that nobody waits for.
+    fn unattended(&self) -> usize {
+        self.flights.unattended()
+    }
+
     /// The authority's metadata.
     #[pyo3(signature = (*, blocking=false))]
     fn metadata<'py>(&self, py: Python<'py>, blocking: bool) -> PyResult<Bound<'py, PyAny>> {

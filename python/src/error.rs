@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use async_msal::error::{AuthResponseError, ClientAssertionError, InvalidResponse};
 use async_msal::{Error, RawAnswer, ServerError};
-use pyo3::exceptions::{
-    PyConnectionError, PyOSError, PyRuntimeError, PyTimeoutError, PyTypeError, PyValueError,
-};
+use pyo3::exceptions::{PyConnectionError, PyRuntimeError, PyTimeoutError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use serde_json::{Map, Value, json};
 
 use crate::convert;
@@ -102,7 +101,7 @@ pub(crate) fn raised(error: &Error) -> PyErr {
         Error::Unreachable(reason) if reason.reason == "timeout" => PyTimeoutError::new_err(text),
         Error::Unreachable(_) => PyConnectionError::new_err(text),
         Error::Throttled { .. } | Error::Server(_) | Error::InvalidResponse(InvalidResponse::Status(_)) => {
-            PyOSError::new_err(text)
+            service_error(text)
         }
         Error::IdToken(_) | Error::RefreshRefused(_) => IdTokenError::new_err(text),
         Error::ClientAssertion(ClientAssertionError::Failed(source)) => {
@@ -119,6 +118,17 @@ pub(crate) fn raised(error: &Error) -> PyErr {
         | Error::ClientAssertion(ClientAssertionError::Malformed) => PyValueError::new_err(text),
         _ => PyRuntimeError::new_err(text),
     }
+}
+
+/// MSAL's own class of this name.
+fn service_error(text: String) -> PyErr {
+    static CLASS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    Python::attach(|py| {
+        let made = CLASS
+            .import(py, "async_msal.exceptions", "MsalServiceError")
+            .and_then(|class| class.call1((text,)));
+        made.map_or_else(|failed| failed, PyErr::from_value)
+    })
 }
 
 fn text(error: &Error) -> String {

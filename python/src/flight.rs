@@ -137,6 +137,16 @@ impl Flights {
         self.take_off(py, key, None, begin)
     }
 
+    /// How many flights are under way.
+    pub(crate) fn count(&self) -> usize {
+        self.table().flights.len()
+    }
+
+    /// How many renewals are under way that nobody waits for.
+    pub(crate) fn unattended(&self) -> usize {
+        self.table().flights.values().filter(|flight| flight.unattended).count()
+    }
+
     /// Renewals of one account come one after the other.
     pub(crate) fn turn(&self, key: &Key) -> Arc<tokio::sync::Mutex<()>> {
         let mut table = self.table();
