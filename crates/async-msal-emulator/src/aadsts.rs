@@ -186,6 +186,11 @@ impl Aadsts {
         Self::new(700_023, "invalid_client", text).unauthorized()
     }
 
+    /// Not Entra ID's: it takes an assertion as often as it comes.
+    pub(crate) fn assertion_replayed() -> Self {
+        Self::new(50_027, "invalid_client", "The client assertion was used before.").unauthorized()
+    }
+
     pub(crate) fn assertion_times() -> Self {
         let text = "Client assertion is not within its valid time range.";
         Self::new(700_024, "invalid_client", text).unauthorized()

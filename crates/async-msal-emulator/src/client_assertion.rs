@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::aadsts::Aadsts;
 use crate::client::ClientRegistration;
 use crate::directory::Tenant;
+use crate::random::fingerprint;
 use crate::state::{Shared, lock};
 
 /// The audience of federated credentials.
@@ -41,7 +42,8 @@ pub(crate) fn check(
     assertion.check_times(shared.now())?;
     if assertion.claim("iss").eq_ignore_ascii_case(&client.client_id) {
         assertion.check_certificate(client)?;
-        assertion.check_own_claims(client, audience)
+        assertion.check_own_claims(client, audience)?;
+        if matches!(audience.tenant, Tenant::Provider(_)) { assertion.spend(shared, client) } else { Ok(()) }
     } else {
         assertion.check_federated(shared, client)
     }
@@ -59,15 +61,18 @@ impl<'a> Assertion<'a> {
         self.claims.get(name).and_then(Value::as_str).unwrap_or_default()
     }
 
+    fn time(&self, name: &str) -> Option<i64> {
+        self.claims.get(name).and_then(Value::as_f64).map(whole)
+    }
+
     fn header(&self, name: &str) -> Option<&str> {
         self.header.get(name).and_then(Value::as_str)
     }
 
     /// `exp` is required and not passed. MSAL Python sends fractions (RFC 7519 2, NumericDate).
     fn check_times(&self, now: i64) -> Result<(), Aadsts> {
-        let time = |name: &str| self.claims.get(name).and_then(Value::as_f64).map(whole);
-        let good = time("exp").is_some_and(|exp| now < exp.saturating_add(SKEW))
-            && time("nbf").is_none_or(|nbf| nbf <= now.saturating_add(SKEW));
+        let good = self.time("exp").is_some_and(|exp| now < exp.saturating_add(SKEW))
+            && self.time("nbf").is_none_or(|nbf| nbf <= now.saturating_add(SKEW));
         if good { Ok(()) } else { Err(Aadsts::assertion_times()) }
     }
 
@@ -110,6 +115,14 @@ impl<'a> Assertion<'a> {
             return Err(Aadsts::assertion_realm());
         }
         if self.claim("jti").is_empty() { Err(Aadsts::invalid_jwt()) } else { Ok(()) }
+    }
+
+    /// RFC 7523 3, item 7: a `jti` counts once, as long as its assertion would. Entra ID does not look.
+    fn spend(&self, shared: &Shared, client: &ClientRegistration) -> Result<(), Aadsts> {
+        let id = fingerprint(&format!("{} {}", client.client_id, self.claim("jti")));
+        let expires = self.time("exp").unwrap_or_default().saturating_add(SKEW);
+        let fresh = lock(&shared.grants).spend_assertion(id, expires, shared.now());
+        if fresh { Ok(()) } else { Err(Aadsts::assertion_replayed()) }
     }
 
     /// A token of the managed identity or of the projected file, for a subject that the registration lists.

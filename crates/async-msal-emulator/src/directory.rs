@@ -9,6 +9,8 @@ use crate::random::seeded_guid;
 const CONSUMERS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 /// Joins tenant and policy in one segment, inside the emulator ([`crate::shape`]).
 pub(crate) const POLICY_MARK: char = '~';
+/// The segment of the provider without tenants, inside the emulator.
+pub(crate) const PROVIDER: &str = "~openid";
 const DOMAIN: &str = "contoso.example";
 
 /// Who is there. Fixed at start but for roles.
@@ -33,6 +35,9 @@ pub(crate) enum Tenant {
     },
     /// AD FS of the emulator's own people, at `/adfs`.
     Adfs(String),
+    /// An OpenID provider that is none of Microsoft's: its issuer is the emulator's own address, and no path names a
+    /// tenant. A client's assertion counts once there.
+    Provider(String),
 }
 
 /// Who somebody is in the tenant that issues the token.
@@ -59,6 +64,7 @@ impl Directory {
             "consumers" | CONSUMERS => Some(Tenant::Consumers),
             DOMAIN => Some(Tenant::Id(self.tenant_id.clone())),
             "adfs" => Some(Tenant::Adfs(self.tenant_id.clone())),
+            PROVIDER => Some(Tenant::Provider(self.tenant_id.clone())),
             id if id.contains(POLICY_MARK) => {
                 let (id, policy) = id.split_once(POLICY_MARK)?;
                 let Some(Tenant::Id(id)) = self.tenant(id) else { return None };
@@ -86,10 +92,12 @@ impl Directory {
             Tenant::Common | Tenant::Organizations => {
                 Some((person.home_tenant_id.clone(), person.home_object_id.clone()))
             }
-            Tenant::B2c { id, .. } | Tenant::Adfs(id) if *id == person.home_tenant_id => {
+            Tenant::B2c { id, .. } | Tenant::Adfs(id) | Tenant::Provider(id)
+                if *id == person.home_tenant_id =>
+            {
                 Some((id.clone(), person.home_object_id.clone()))
             }
-            Tenant::Id(_) | Tenant::Consumers | Tenant::B2c { .. } | Tenant::Adfs(_) => None,
+            _ => None,
         };
         self.people
             .iter()
@@ -114,6 +122,7 @@ impl Tenant {
             Self::Consumers => Cow::Borrowed(CONSUMERS),
             Self::B2c { id, policy } => Cow::Owned(format!("{id}/{policy}")),
             Self::Adfs(_) => Cow::Borrowed("adfs"),
+            Self::Provider(_) => Cow::Borrowed(PROVIDER),
         }
     }
 
@@ -125,17 +134,22 @@ impl Tenant {
             Self::Consumers => format!("{base_url}/{CONSUMERS}/v2.0"),
             Self::B2c { id, .. } => format!("{base_url}/{id}/v2.0/"),
             Self::Adfs(_) => format!("{base_url}/adfs"),
+            Self::Provider(_) => base_url.to_owned(),
         }
     }
 
     /// Where tokens are asked for.
     pub(crate) fn token_endpoint(&self, base_url: &str) -> String {
-        format!("{base_url}/{}/oauth2{}/token", self.segment(), self.version())
+        self.address(base_url, "oauth2", "token")
     }
 
-    /// AD FS has no `/v2.0` in its addresses.
-    pub(crate) fn version(&self) -> &'static str {
-        if matches!(self, Self::Adfs(_)) { "" } else { "/v2.0" }
+    /// The address of one endpoint. AD FS has no `/v2.0` in it.
+    pub(crate) fn address(&self, base_url: &str, group: &str, name: &str) -> String {
+        match self {
+            Self::Provider(_) => format!("{base_url}/{name}"),
+            Self::Adfs(_) => format!("{base_url}/adfs/{group}/{name}"),
+            _ => format!("{base_url}/{}/{group}/v2.0/{name}", self.segment()),
+        }
     }
 }
 

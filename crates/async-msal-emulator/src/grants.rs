@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 const MAX_CODES: usize = 1024;
 const MAX_REFRESH_TOKENS: usize = 4096;
+const MAX_ASSERTIONS: usize = 4096;
 const MAX_BROWSERS: usize = 1024;
 const MAX_ACCOUNTS: usize = 8;
 /// A browser forgets who signed in after this many seconds.
@@ -67,6 +68,9 @@ pub(crate) struct Grants {
     codes: BTreeMap<String, Code>,
     refresh_tokens: BTreeMap<String, RefreshGrant>,
     browsers: BTreeMap<String, Browser>,
+    /// The assertions that count once, each until it expires.
+    #[serde(default)]
+    assertions: BTreeMap<String, i64>,
     /// (client id, username, resource) joined by spaces to the scopes consented so far.
     consents: BTreeMap<String, BTreeSet<String>>,
 }
@@ -123,6 +127,17 @@ impl Grants {
             count += 1;
         }
         count
+    }
+
+    /// Whether an assertion comes for the first time.
+    pub(crate) fn spend_assertion(&mut self, fingerprint: String, expires: i64, now: i64) -> bool {
+        self.assertions.retain(|_, expires| *expires > now);
+        if self.assertions.contains_key(&fingerprint) {
+            return false;
+        }
+        evict(&mut self.assertions, MAX_ASSERTIONS, |expires| *expires);
+        self.assertions.insert(fingerprint, expires);
+        true
     }
 
     pub(crate) fn browser(&self, fingerprint: &str, now: i64) -> Option<&Browser> {

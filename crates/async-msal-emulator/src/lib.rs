@@ -24,7 +24,9 @@
 //!
 //! # Addresses of other kinds
 //! `/{tenant}/b2c_1_...` is Azure AD B2C with that policy, `/adfs` is AD FS, and a host under `ciamlogin.com`
-//! ([`TlsMode::ThrowAway`]) is External ID: issuers, addresses and claims are theirs.
+//! ([`TlsMode::ThrowAway`]) is External ID: issuers, addresses and claims are theirs. [`Emulator::base_url`] itself is
+//! the issuer of a provider that is none of Microsoft's, with no tenant in any path; there a client's assertion counts
+//! once (RFC 7523 3).
 //!
 //! # Clients without a secret
 //! A client may have certificates ([`ClientRegistration::with_certificate_pem`]) and federated credentials

@@ -93,6 +93,7 @@ fn id_token_claims(
     match request.tenant {
         Tenant::B2c { policy, .. } => as_b2c(&mut claims, policy, person.mail.as_deref(), object_id),
         Tenant::Adfs(_) => as_adfs(&mut claims, &person.user_principal_name),
+        Tenant::Provider(_) => as_provider(&mut claims),
         _ => {}
     }
     Ok(claims)
@@ -101,7 +102,7 @@ fn id_token_claims(
 /// At a tenant-independent authority the person's own tenant issues the token.
 fn issuer_for(tenant: &Tenant, tenant_id: &str, base_url: &str) -> String {
     match tenant {
-        Tenant::B2c { .. } | Tenant::Adfs(_) => tenant.issuer(base_url),
+        Tenant::B2c { .. } | Tenant::Adfs(_) | Tenant::Provider(_) => tenant.issuer(base_url),
         _ => Tenant::Id(tenant_id.to_owned()).issuer(base_url),
     }
 }
@@ -122,6 +123,13 @@ fn as_adfs(claims: &mut Map<String, Value>, upn: &str) {
         claims.remove(name);
     }
     claims.extend(object(json!({"ver": "1.0", "upn": upn, "unique_name": upn})));
+}
+
+/// Nothing that OpenID Connect Core does not name.
+fn as_provider(claims: &mut Map<String, Value>) {
+    for name in ["tid", "oid", "ver", "idp", "login_hint", "aio", "rh", "uti"] {
+        claims.remove(name);
+    }
 }
 
 fn spoil_claims(claims: &mut Map<String, Value>, fault: IdTokenFault, now: i64, base_url: &str) {

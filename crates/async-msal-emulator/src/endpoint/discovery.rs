@@ -76,9 +76,21 @@ pub(crate) async fn instance(
     }))
 }
 
+/// Members that Entra ID's document has and other providers' have not.
+const MICROSOFTS: [&str; 8] = [
+    "claims_supported",
+    "cloud_graph_host_name",
+    "cloud_instance_name",
+    "device_authorization_endpoint",
+    "http_logout_supported",
+    "msgraph_host",
+    "rbac_url",
+    "tenant_region_scope",
+];
+
 fn document(shared: &Shared, tenant: &Tenant, base: &str) -> Value {
     let policy = shared.policy();
-    let (root, version) = (format!("{base}/{}", tenant.segment()), tenant.version());
+    let address = |name: &str| tenant.address(base, "oauth2", name);
     let methods = policy.token_endpoint_auth_methods.unwrap_or_else(|| {
         ["client_secret_post", "private_key_jwt", "client_secret_basic"].map(String::from).to_vec()
     });
@@ -86,7 +98,7 @@ fn document(shared: &Shared, tenant: &Tenant, base: &str) -> Value {
     let mut document = json!({
         "token_endpoint": tenant.token_endpoint(base),
         "token_endpoint_auth_methods_supported": methods,
-        "jwks_uri": format!("{root}/discovery{version}/keys"),
+        "jwks_uri": tenant.address(base, "discovery", "keys"),
         "response_modes_supported": ["query", "fragment", "form_post"],
         "subject_types_supported": ["pairwise"],
         "id_token_signing_alg_values_supported": ["RS256"],
@@ -95,11 +107,11 @@ fn document(shared: &Shared, tenant: &Tenant, base: &str) -> Value {
         "issuer": tenant.issuer(base),
         "request_uri_parameter_supported": false,
         "userinfo_endpoint": format!("{base}/oidc/userinfo"),
-        "authorization_endpoint": format!("{root}/oauth2{version}/authorize"),
-        "device_authorization_endpoint": format!("{root}/oauth2{version}/devicecode"),
+        "authorization_endpoint": address("authorize"),
+        "device_authorization_endpoint": address("devicecode"),
         "http_logout_supported": true,
         "frontchannel_logout_supported": true,
-        "end_session_endpoint": format!("{root}/oauth2{version}/logout"),
+        "end_session_endpoint": address("logout"),
         "claims_supported": [
             "sub", "iss", "cloud_instance_name", "cloud_instance_host_name", "cloud_graph_host_name",
             "msgraph_host", "aud", "exp", "iat", "auth_time", "acr", "nonce", "preferred_username", "name",
@@ -111,6 +123,10 @@ fn document(shared: &Shared, tenant: &Tenant, base: &str) -> Value {
         "msgraph_host": graph_host,
         "rbac_url": "https://pas.windows.net",
     });
+    if matches!(tenant, Tenant::Provider(_)) {
+        let members = document.as_object_mut().into_iter();
+        members.for_each(|members| members.retain(|name, _| !MICROSOFTS.contains(&name.as_str())));
+    }
     if policy.advertise_authorization_response_iss {
         document["authorization_response_iss_parameter_supported"] = json!(true);
     }

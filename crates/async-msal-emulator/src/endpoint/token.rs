@@ -22,6 +22,7 @@ use crate::endpoint::params::Params;
 use crate::error::EmulatorError;
 use crate::grants::{Code, RefreshGrant};
 use crate::persons::Person;
+use crate::policy::Policy;
 use crate::random::{self, fingerprint};
 use crate::resource::{Requested, Resource};
 use crate::server::host;
@@ -62,10 +63,10 @@ pub(crate) async fn token(
     }
 }
 
-/// The home ids of the user: at B2C the object id carries the policy; AD FS sends none.
+/// The home ids of the user: at B2C the object id carries the policy; AD FS and providers that are not Microsoft's send none.
 pub(crate) fn client_info(tenant: &Tenant, person: &Person) -> Option<String> {
     let uid = match tenant {
-        Tenant::Adfs(_) => return None,
+        Tenant::Adfs(_) | Tenant::Provider(_) => return None,
         Tenant::B2c { policy, .. } => format!("{}-{}", person.home_object_id, policy.to_ascii_lowercase()),
         _ => person.home_object_id.clone(),
     };
@@ -201,20 +202,16 @@ fn client_credentials(call: &TokenCall<'_>) -> Result<Value, Aadsts> {
     if !requested.asks_default(resource) || !requested.of(resource).is_empty() || !requested.oidc.is_empty() {
         return Err(Aadsts::not_default_scope(scope));
     }
-    let (Tenant::Id(_) | Tenant::B2c { .. } | Tenant::Adfs(_)) = call.tenant else {
+    let (Tenant::Id(_) | Tenant::B2c { .. } | Tenant::Adfs(_) | Tenant::Provider(_)) = call.tenant else {
         return Err(Aadsts::single_tenant(&call.client.client_id));
     };
     let token = match resource {
         Resource::Graph => token::graph_app_token(call.shared, &call.client.client_id),
         Resource::Own => token::own_token(call.shared, None, &call.client.client_id, &call.base_url),
     };
-    let lifetime = call.shared.policy().access_token_lifetime;
-    Ok(json!({
-        "token_type": "Bearer",
-        "expires_in": lifetime,
-        "ext_expires_in": lifetime,
-        "access_token": token.map_err(internal)?,
-    }))
+    let mut answer = lifetimes(&call.shared.policy());
+    answer.insert("access_token".into(), json!(token.map_err(internal)?));
+    Ok(Value::Object(answer))
 }
 
 /// The scopes asked, of one resource only; without a `scope` parameter, those of the authorization request.
@@ -282,21 +279,14 @@ fn granted(call: &TokenCall<'_>, issue: &Issue<'_>) -> (Vec<String>, BTreeSet<St
 
 pub(super) async fn issue_tokens(call: &TokenCall<'_>, issue: &Issue<'_>) -> Result<Value, Aadsts> {
     let shared = call.shared;
-    let policy = shared.policy();
     let (echoed, scopes) = granted(call, issue);
     let client_id = &call.client.client_id;
     let access_token = match issue.requested.resource() {
         Resource::Graph => token::graph_token(shared, issue.identity, client_id, &scopes),
         Resource::Own => token::own_token(shared, Some(issue.identity), client_id, &call.base_url),
     };
-    let mut answer = Map::new();
-    answer.insert("token_type".into(), json!("Bearer"));
+    let mut answer = lifetimes(&shared.policy());
     answer.insert("scope".into(), json!(echoed.join(" ")));
-    answer.insert("expires_in".into(), json!(policy.access_token_lifetime));
-    answer.insert("ext_expires_in".into(), json!(policy.access_token_lifetime));
-    if let Some(refresh_in) = policy.refresh_in {
-        answer.insert("refresh_in".into(), json!(refresh_in));
-    }
     answer.insert("access_token".into(), json!(access_token.map_err(internal)?));
     if issue.refresh {
         answer.insert("refresh_token".into(), json!(new_refresh_token(call, issue)?));
@@ -310,6 +300,16 @@ pub(super) async fn issue_tokens(call: &TokenCall<'_>, issue: &Issue<'_>) -> Res
     }
     shared.save_grants().await.map_err(internal)?;
     Ok(Value::Object(answer))
+}
+
+/// How every answer begins.
+fn lifetimes(policy: &Policy) -> Map<String, Value> {
+    let mut answer = Map::new();
+    answer.insert("token_type".into(), json!("Bearer"));
+    answer.insert("expires_in".into(), json!(policy.access_token_lifetime));
+    answer.insert("ext_expires_in".into(), json!(policy.access_token_lifetime));
+    answer.extend(policy.refresh_in.map(|refresh_in| ("refresh_in".to_owned(), json!(refresh_in))));
+    answer
 }
 
 fn new_refresh_token(call: &TokenCall<'_>, issue: &Issue<'_>) -> Result<String, Aadsts> {

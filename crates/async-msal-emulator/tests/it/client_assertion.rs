@@ -69,6 +69,19 @@ impl Certified {
         if status == 200 { 0 } else { aadsts(&body) }
     }
 
+    /// As [`send`](Self::send), at the provider without tenants.
+    async fn send_to_provider(&self, assertion: &str) -> u16 {
+        let (url, id) = (format!("{}/token", self.emulator.base_url()), self.emulator.client_id());
+        let fields = [
+            ("client_id", id.as_str()),
+            ("grant_type", "client_credentials"),
+            ("scope", "https://graph.microsoft.com/.default"),
+            ("client_assertion_type", TYPE),
+            ("client_assertion", assertion),
+        ];
+        http().post(url).form(&fields).send().await.unwrap().status().as_u16()
+    }
+
     async fn with_claim(&self, name: &str, value: Value) -> u64 {
         let mut claims = self.claims();
         claims[name] = value;
@@ -101,6 +114,26 @@ async fn each_claim_of_an_assertion_counts() {
     ] {
         assert_eq!(it.with_claim(name, value.clone()).await, number, "{name} {value}");
     }
+}
+
+#[tokio::test]
+async fn an_assertion_counts_once_at_the_provider_and_as_often_as_it_comes_at_entra_id() {
+    let it = Certified::new().await;
+    let assertion = it.sign(&it.header(), &it.claims());
+    assert_eq!((it.send(&assertion).await, it.send(&assertion).await), (0, 0));
+    let mut claims = it.claims();
+    claims["aud"] = json!(it.emulator.base_url());
+    let assertion = it.sign(&it.header(), &claims);
+    assert_eq!(it.send_to_provider(&assertion).await, 200);
+    assert_eq!(it.send_to_provider(&assertion).await, 401);
+    // Signed anew, later even: the id is what counts.
+    claims["exp"] = json!(NOW + 700);
+    assert_eq!(it.send_to_provider(&it.sign(&it.header(), &claims)).await, 401);
+    claims["jti"] = json!("2");
+    assert_eq!(it.send_to_provider(&it.sign(&it.header(), &claims)).await, 200);
+    // Expired and with its time over, it is refused for that.
+    it.emulator.admin().advance_clock(1_001);
+    assert_eq!(it.send_to_provider(&it.sign(&it.header(), &claims)).await, 401);
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod graph;
 mod id_token;
 mod lifecycle;
 mod msal_python;
+mod provider;
 mod recorded;
 mod sign_out;
 mod support;

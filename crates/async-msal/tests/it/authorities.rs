@@ -9,10 +9,8 @@ use async_msal::{
 };
 use async_msal_emulator::{Emulator, TlsMode};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{ADA, REDIRECT};
+use crate::support::{ADA, REDIRECT, tunnel};
 
 const HOSTS: [&str; 8] = [
     "login.microsoftonline.com",
@@ -78,29 +76,6 @@ impl Net {
         let json: Value = serde_json::from_str(&self.cache.to_json()).unwrap();
         json[section].as_object().unwrap().values().next().unwrap().clone()
     }
-}
-
-/// An HTTP proxy that leads every CONNECT to one address.
-async fn tunnel(to: SocketAddr) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        while let Ok((client, _)) = listener.accept().await {
-            tokio::spawn(lead(client, to));
-        }
-    });
-    address
-}
-
-async fn lead(mut client: TcpStream, to: SocketAddr) -> std::io::Result<()> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(client.read_u8().await?);
-    }
-    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
-    let mut server = TcpStream::connect(to).await?;
-    tokio::io::copy_bidirectional(&mut client, &mut server).await?;
-    Ok(())
 }
 
 fn names(account: &Account) -> (&str, &str) {

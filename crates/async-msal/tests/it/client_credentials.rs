@@ -64,6 +64,24 @@ async fn claims_challenge_is_not_answered_by_the_cache() {
 }
 
 #[tokio::test]
+async fn token_past_its_refresh_in_is_given_with_renew_due_until_it_is_renewed() {
+    let mut world = World::new().await;
+    world.emulator.admin().set_policy(|policy| policy.refresh_in = Some(1_000));
+    token(&mut world).await;
+    world.advance(900);
+    let fresh = token(&mut world).await;
+    assert!(fresh.source == TokenSource::Cache && !fresh.renew_due);
+    world.advance(200);
+    let due = token(&mut world).await;
+    assert!(due.source == TokenSource::Cache && due.renew_due);
+    assert_eq!(requests(&world), 1);
+    let renewed = ask(&mut world, ClientTokenOptions::default().renewing()).await.unwrap();
+    assert!(renewed.source == TokenSource::IdentityProvider && !renewed.renew_due);
+    assert!(!token(&mut world).await.renew_due);
+    assert_eq!(requests(&world), 2);
+}
+
+#[tokio::test]
 async fn failed_renewal_gives_the_token_in_hand() {
     let mut world = World::new().await;
     token(&mut world).await;

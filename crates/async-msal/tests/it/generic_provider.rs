@@ -1,5 +1,5 @@
-//! A provider that is not Entra ID, for what the emulator cannot be: its own algorithms, keys and ways
-//! to prove the client.
+//! Providers that are none of Microsoft's: the emulator as one, and one of the tests' own for what the emulator cannot
+//! be, with its own algorithms, keys and ways to prove the client.
 
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,17 +7,20 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use async_msal::{
     AuthCodeRequest, AuthResponse, Authority, ClaimsChallenge, ClientCertificate, ClientCredential,
     ClientSecret, ClientTokenOptions, ConfidentialClient, Error, Scopes, SignInResult, SigningAlgorithm,
-    TokenCache,
+    TokenCache, TokenSource,
 };
+use async_msal_emulator::{ClientRegistration, Endpoint, Fault, FaultRule};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
+
+use crate::support::{ADA, REDIRECT, World};
 
 /// What the provider does next.
 struct Script {
@@ -31,10 +34,6 @@ struct Script {
     extra: Value,
     /// The last token request.
     seen: Option<(HeaderMap, String)>,
-    /// The `jti` of every assertion there was (OpenID Connect Core 9: used once).
-    spent: Vec<String>,
-    /// So many token requests fail first, after their assertion is spent.
-    failures: usize,
 }
 
 type Shared = Arc<Mutex<Script>>;
@@ -65,8 +64,6 @@ impl Provider {
             nonce: String::new(),
             extra: json!({}),
             seen: None,
-            spent: Vec::new(),
-            failures: 0,
         };
         change(&mut script);
         let script = Arc::new(Mutex::new(script));
@@ -139,20 +136,9 @@ async fn keys(State(script): State<Shared>) -> String {
     json!({ "keys": script.keys.iter().enumerate().map(jwk).collect::<Vec<_>>() }).to_string()
 }
 
-async fn token(State(script): State<Shared>, headers: HeaderMap, body: String) -> (StatusCode, String) {
+async fn token(State(script): State<Shared>, headers: HeaderMap, body: String) -> String {
     let mut script = script.lock().unwrap();
-    if let Some(claims) = assertion_claims(&body) {
-        let jti = claims["jti"].as_str().unwrap().to_owned();
-        if script.spent.contains(&jti) {
-            return (StatusCode::UNAUTHORIZED, r#"{"error":"invalid_client"}"#.to_owned());
-        }
-        script.spent.push(jti);
-    }
     script.seen = Some((headers, body));
-    if script.failures > 0 {
-        script.failures -= 1;
-        return (StatusCode::SERVICE_UNAVAILABLE, String::new());
-    }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let mut claims = json!({"iss": script.issuer, "sub": "somebody", "aud": "my client", "exp": now + 600, "iat": now,
         "nonce": script.nonce});
@@ -166,9 +152,8 @@ async fn token(State(script): State<Shared>, headers: HeaderMap, body: String) -
     let signed = format!("{}.{}", encode(header.to_string()), encode(claims.to_string()));
     let signature = script.keys[script.signer].sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
     let id_token = format!("{signed}.{}", encode(signature));
-    let answer =
-        json!({"access_token": "at", "token_type": "bearer", "expires_in": "600", "id_token": id_token});
-    (StatusCode::OK, answer.to_string())
+    json!({"access_token": "at", "token_type": "bearer", "expires_in": "600", "id_token": id_token})
+        .to_string()
 }
 
 #[tokio::test]
@@ -207,10 +192,41 @@ async fn secret_stays_in_the_body_where_the_provider_takes_it_there() {
     assert!(body.contains("client_secret=a%3Ab%25c+d"));
 }
 
+const CERTIFICATE: &str = include_str!("../fixtures/client-certificate/client.crt");
+
 fn certificate_credential() -> ClientCredential {
     let key = include_bytes!("../fixtures/client-certificate/client.key");
-    let certificate = include_bytes!("../fixtures/client-certificate/client.crt");
-    ClientCertificate::from_pem(key, None, certificate).unwrap().into()
+    ClientCertificate::from_pem(key, None, CERTIFICATE.as_bytes()).unwrap().into()
+}
+
+/// The emulator as a provider, whose client has a certificate and no secret.
+async fn emulated() -> World {
+    let mut world = World::new().await;
+    let registration = ClientRegistration::new(world.emulator.client_id(), "").with_redirect_uri(REDIRECT);
+    world.emulator.admin().register_client(registration.with_certificate_pem(CERTIFICATE)).unwrap();
+    world.client = ConfidentialClient::builder(world.emulator.client_id())
+        .authority(Authority::oidc(&world.emulator.base_url()).unwrap())
+        .credential(certificate_credential())
+        .clock(Arc::new(world.clock.clone()))
+        .dangerous_allow_loopback_authority()
+        .build()
+        .unwrap();
+    world
+}
+
+#[tokio::test]
+async fn session_at_the_emulated_provider_is_renewed() {
+    let mut world = emulated().await;
+    let signed_in = world.try_sign_in(ADA).await.unwrap();
+    let claims = signed_in.id_token.claims();
+    assert_eq!((&claims.iss, &claims.tid), (&world.emulator.base_url(), &None));
+    let account = signed_in.account;
+    assert_eq!(account.home_account_id(), claims.sub);
+    assert_eq!(world.silent(&account).await.unwrap().source, TokenSource::Cache);
+    for _ in 0..2 {
+        world.advance(3_700);
+        assert_eq!(world.silent(&account).await.unwrap().source, TokenSource::IdentityProvider);
+    }
 }
 
 /// What the request's assertion says, if it has one.
@@ -237,15 +253,15 @@ async fn assertion_is_for_the_configured_issuer_and_goes_into_the_body() {
 
 #[tokio::test]
 async fn each_attempt_to_send_a_request_has_an_assertion_of_its_own() {
-    let provider = Provider::start(|script| script.failures = 1).await;
-    let client = provider.client(certificate_credential());
-    let mut cache = TokenCache::new();
-    for scope in ["one", "two"] {
-        let scopes = Scopes::from([scope]);
-        client.acquire_token_for_client(&mut cache, &scopes, ClientTokenOptions::default()).await.unwrap();
+    let mut world = emulated().await;
+    // Served, so that the assertion is spent, and never answered.
+    world.fault(FaultRule::new(Endpoint::Token, Fault::CloseAfterServing));
+    let scopes = Scopes::from(["https://graph.microsoft.com/.default"]);
+    for _ in 0..2 {
+        let options = ClientTokenOptions::default().renewing();
+        world.client.acquire_token_for_client(&mut world.cache, &scopes, options).await.unwrap();
     }
-    // The first was sent twice.
-    assert_eq!(provider.script.lock().unwrap().spent.len(), 3);
+    assert_eq!(world.emulator.admin().counters().token_client_credentials, 3);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! An emulator, a client on it, and a sign-in in one call.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,8 @@ use async_msal::{
     ConfidentialClient, ConfidentialClientBuilder, Error, ManualClock, Scopes, SignInResult, TokenCache,
 };
 use async_msal_emulator::{Emulator, FaultRule, IdTokenFault, IdTokenFaultRule};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
 
 pub(crate) const REDIRECT: &str = "http://localhost:9/user/authorized";
 pub(crate) const ADA: &str = "ada@contoso.example";
@@ -104,4 +107,27 @@ pub(crate) fn builder(emulator: &Emulator, authority: &str) -> ConfidentialClien
         .client_secret(ClientSecret::new(emulator.client_secret()))
         .request_timeout(Duration::from_secs(5))
         .dangerous_allow_loopback_authority()
+}
+
+/// An HTTP proxy that leads every CONNECT to one address.
+pub(crate) async fn tunnel(to: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            tokio::spawn(lead(client, to));
+        }
+    });
+    address
+}
+
+async fn lead(mut client: TcpStream, to: SocketAddr) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(client.read_u8().await?);
+    }
+    client.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+    let mut server = TcpStream::connect(to).await?;
+    tokio::io::copy_bidirectional(&mut client, &mut server).await?;
+    Ok(())
 }

@@ -1,6 +1,7 @@
 """MSAL's side of the token cache tests: one JSON command a line in, one JSON answer a line out.
 
-Time is the caller's, and requests go where the caller says: to no network at all, or to the emulator.
+Time is the caller's, and requests go where the caller says: to no network at all, to the emulator at any address, or
+over https through a proxy that leads every name to the emulator.
 """
 
 import json
@@ -12,6 +13,7 @@ import urllib.parse
 import urllib.request
 
 import msal
+import requests
 
 NOW = 0
 time.time = lambda: NOW
@@ -59,15 +61,29 @@ class Transport:
         pass
 
 
+class RealNames(requests.Session):
+    """MSAL's own way of asking, by the names of the authorities."""
+
+    def __init__(self, proxy, ca):
+        super().__init__()
+        self.trust_env, self.verify, self.proxies, self.posts = False, ca, {"https": proxy}, 0
+
+    def post(self, url, **arguments):
+        self.posts += 1
+        return super().post(url, **arguments)
+
+
 def application(command, cache, transport):
+    rules = {}
+    if "proxy" not in command:
+        rules = {"instance_discovery": False, "validate_authority": False}
     return msal.ConfidentialClientApplication(
         command["client_id"],
         client_credential=command.get("secret", "secret"),
         authority=command["authority"],
-        instance_discovery=False,
-        validate_authority=False,
         token_cache=cache,
         http_client=transport,
+        **rules,
     )
 
 
@@ -117,7 +133,10 @@ def run(command):
     NOW = command["now"]
     cache = msal.SerializableTokenCache()
     cache.deserialize(command.get("cache") or "{}")
-    transport = Transport(command.get("base"))
+    if "proxy" in command:
+        transport = RealNames(command["proxy"], command["ca"])
+    else:
+        transport = Transport(command.get("base"))
     if command["op"] == "add":
         for event in command["events"]:
             cache.add(event, now=NOW)

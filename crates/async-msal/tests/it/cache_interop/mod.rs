@@ -1,6 +1,7 @@
 //! MSAL's caches open here and stay what they are.
 
 mod msal;
+mod realms;
 mod shapes;
 mod table;
 mod trips;

@@ -8,13 +8,18 @@ use serde_json::{Value, json};
 use super::msal::{Msal, RELEASES};
 use crate::support::{ADA, REDIRECT, World, scopes};
 
-struct Shared {
-    world: World,
+pub(super) struct Shared {
+    pub(super) world: World,
     msal: Msal,
     now: i64,
 }
 
 impl Shared {
+    pub(super) fn of(world: World, msal: Msal) -> Self {
+        let now = world.client.clock().now();
+        Self { world, msal, now }
+    }
+
     async fn new(release: &'static str) -> Self {
         let world = World::new().await;
         world.emulator.admin().strict_single_use_refresh(true);
@@ -22,16 +27,15 @@ impl Shared {
         let (base, _) = authority.rsplit_once('/').unwrap();
         let defaults = json!({"client_id": world.emulator.client_id(), "secret": world.emulator.client_secret(),
             "authority": authority.replace("http://", "https://"), "base": base});
-        let now = world.client.clock().now();
-        Self { msal: Msal::start(release, &defaults), world, now }
+        Self::of(world, Msal::start(release, &defaults))
     }
 
-    fn advance(&mut self, seconds: i64) {
+    pub(super) fn advance(&mut self, seconds: i64) {
         self.world.advance(seconds);
         self.now += seconds;
     }
 
-    async fn msal_signs_in(&mut self) {
+    pub(super) async fn msal_signs_in(&mut self) {
         let ask = json!({"scopes": ["User.Read"], "redirect_uri": REDIRECT});
         let flow = self.msal.run("start", self.now, &ask).result().clone();
         let answer = self.world.emulator.authorize(flow["auth_uri"].as_str().unwrap(), ADA).await.unwrap();
@@ -41,14 +45,14 @@ impl Shared {
         self.world.cache = TokenCache::parse(finished.cache()).unwrap();
     }
 
-    fn account(&self) -> Account {
+    pub(super) fn account(&self) -> Account {
         let mut accounts = self.world.cache.accounts(self.world.client.environment());
         assert_eq!(accounts.len(), 1, "{accounts:?}");
         accounts.remove(0)
     }
 
     /// The token, and whether it came from the cache.
-    async fn we_ask(&mut self) -> (String, bool) {
+    pub(super) async fn we_ask(&mut self) -> (String, bool) {
         let account = self.account();
         let token = self.world.silent(&account).await.unwrap();
         // Everything the other side reads went through the text.
@@ -56,7 +60,7 @@ impl Shared {
         (token.access_token.expose_secret().to_owned(), token.source == TokenSource::Cache)
     }
 
-    fn msal_asks(&mut self) -> (String, bool) {
+    pub(super) fn msal_asks(&mut self) -> (String, bool) {
         let home = self.account().home_account_id().to_owned();
         let ask = json!({"cache": self.world.cache.to_json(), "scopes": ["User.Read"], "home": home});
         let answer = self.msal.run("silent", self.now, &ask);
@@ -78,7 +82,7 @@ impl Shared {
     }
 
     /// Each in turn renews and the other has a hit on that token; and both look at all of it.
-    async fn renew_in_turn(&mut self) {
+    pub(super) async fn renew_in_turn(&mut self) {
         for _ in 0..2 {
             let (token, from_cache) = self.we_ask().await;
             assert_eq!(self.msal_asks(), (token, true));
