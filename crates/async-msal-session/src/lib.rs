@@ -44,6 +44,11 @@
 //! However many requests ask for a token, on however many nodes, one renewal is made. A token due ahead of time is handed out at
 //! once and renewed in the background. A dropped caller loses nothing.
 //!
+//! # Tokens of no session
+//!
+//! [`Msal::app_token`] is the application's own, [`Msal::token_on_behalf_of`] what a caller's token was exchanged for: both from
+//! this process's memory first.
+//!
 //! # Settings and telemetry
 //!
 //! [`settings`] lists every variable; [`telemetry`] names every span and counter.
@@ -57,6 +62,7 @@
 pub mod admin;
 mod adoption;
 pub mod api_client;
+mod app_tokens;
 mod background;
 mod endings;
 pub mod env;

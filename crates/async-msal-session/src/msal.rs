@@ -13,6 +13,7 @@ use async_msal::{Clock, ConfidentialClient, Scopes};
 pub use self::builder::MsalBuilder;
 pub(crate) use self::builder::join;
 use crate::api_client::ApiClient;
+use crate::app_tokens::AppTokens;
 use crate::background::Background;
 use crate::endings::Endings;
 use crate::error::Error;
@@ -44,6 +45,7 @@ struct Inner {
     record_keys: KeyRing,
     cookie_keys: KeyRing,
     api: ApiClient,
+    app_tokens: AppTokens,
     renewals: Renewals,
     turns: Turns,
     memo: Memo,
@@ -249,6 +251,10 @@ impl Msal {
 
     pub(crate) fn api(&self) -> &ApiClient {
         &self.inner.api
+    }
+
+    pub(crate) fn app_tokens(&self) -> &AppTokens {
+        &self.inner.app_tokens
     }
 
     pub(crate) fn renewals(&self) -> &Renewals {

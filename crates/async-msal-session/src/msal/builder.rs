@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{Inner, Msal, credential};
 use crate::api_client::ApiClient;
+use crate::app_tokens::AppTokens;
 use crate::background::Background;
 use crate::endings::Endings;
 use crate::error::Error;
@@ -234,6 +235,7 @@ impl MsalBuilder {
             record_keys,
             cookie_keys,
             api,
+            app_tokens: AppTokens::new(),
             renewals: Renewals::new(),
             turns: Turns::new(),
             memo,

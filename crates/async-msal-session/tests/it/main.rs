@@ -3,6 +3,7 @@
 
 mod admin;
 mod api;
+mod app_tokens;
 mod background_jobs;
 mod bad_records;
 mod graph;
