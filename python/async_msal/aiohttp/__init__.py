@@ -11,12 +11,12 @@ from importlib.metadata import PackageNotFoundError, version
 from inspect import getfullargspec, isawaitable, iscoroutinefunction
 from typing import Any, Literal, TypeVar
 
-from aiohttp import web
+from aiohttp import ClientSession, web
 from aiohttp_session import get_session
 from aiohttp_session import setup as _setup
 
 from .msal_async import AsyncMSAL
-from .settings import ENV, Var
+from .settings import ENV
 from .utils import retry
 
 try:
@@ -34,12 +34,13 @@ __all__ = [
     "ENV",
     "VERSION",
     "AsyncMSAL",
-    "Var",
+    "ClientSession",
     "app_init_redis_session",
     "auth_ok",
     "auth_or",
     "authenticated",
     "check_proxy",
+    "get_session",
     "msal_session",
     "retry",
 ]

@@ -43,7 +43,7 @@ async def get_redis() -> AsyncGenerator[Redis, None]:
 
 
 async def session_iter(
-    redis: Redis, /, *, match: dict[str, str] | None = None, key_match: str | None = None
+    redis: Redis, *, match: dict[str, str] | None = None, key_match: str | None = None
 ) -> AsyncGenerator[tuple[str, int, dict[str, Any]], None]:
     """Yields key, time of the last change and items of the sessions.
 
@@ -58,9 +58,7 @@ async def session_iter(
             yield key, created, items
 
 
-async def session_clean(
-    redis: Redis, /, *, max_age: int = 90, expected_keys: Iterable[str] | None = None
-) -> None:
+async def session_clean(redis: Redis, *, max_age: int = 90, expected_keys: Iterable[str] | None = None) -> None:
     """Removes sessions that are older than ``max_age`` days, and those in which nobody is signed in.
 
     A sign-in in progress is kept for an hour. ``expected_keys``: the items without which a session is removed, in the place
@@ -83,7 +81,7 @@ async def session_clean(
         _LOG.log(logging.INFO if removed else logging.DEBUG, "Sessions removed: %s, kept: %s", removed, kept)
 
 
-async def invalid_sessions(redis: Redis, /) -> None:
+async def invalid_sessions(redis: Redis) -> None:
     """Removes records that no session can be read from. Emptied ones (``{}``) go by themselves and are kept."""
     async for key, value in _records(redis, None):
         try:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from .settings_base import VAR_HIDE, VAR_REQ, VAR_REQ_HIDE, SettingsBase, Var, attrs_mirror
@@ -78,5 +79,18 @@ class MSALSettings(SettingsBase):
 
 
 attrs_mirror(MSALSettings)
+_init = MSALSettings.__init__
+
+
+@wraps(_init)
+def _init_with_former_names(self: MSALSettings, *args: Any, **kwargs: Any) -> None:
+    """Takes ``dumps`` and ``loads`` too, as in 1.0."""
+    for name in ("dumps", "loads"):
+        if name in kwargs:
+            kwargs[f"json_{name}"] = kwargs.pop(name)
+    _init(self, *args, **kwargs)
+
+
+MSALSettings.__init__ = _init_with_former_names  # type: ignore[method-assign]
 
 ENV = MSALSettings("MSAL")

@@ -37,7 +37,7 @@ def is_own(value):
 
 
 def is_public(value):
-    if isinstance(value, types.ModuleType):
+    if isinstance(value, types.ModuleType) or type(value).__module__ == "typing":
         return False
     module = (getattr(value, "__module__", None) or "").split(".")[0]
     return module in OFFERED or isinstance(value, CONSTANTS) or is_own(type(value))
@@ -62,10 +62,10 @@ def members(name, cls):
 def names_of(module):
     found = {}
     for name, value in sorted(vars(module).items()):
-        if name.startswith("_") or not is_public(value):
+        if name.startswith("_") or name == "TYPE_CHECKING" or not is_public(value):
             continue
         found[name] = signature(value) if is_own(value) and callable(value) else None
-        if inspect.isclass(value) and is_own(value):
+        if inspect.isclass(value) and value.__module__ == module.__name__:
             found.update(members(name, value))
     return found
 

@@ -1,12 +1,9 @@
 """What the tests of the drop-in share: servers, a browser without a screen, and the virtual environments of aiohttp_msal."""
 
 import http.client
-import html
 import json
 import os
-import re
 import shutil
-import ssl
 import subprocess
 import sys
 import urllib.parse
@@ -18,7 +15,6 @@ DOMAIN = "contoso.example"
 HOST = f"app.{DOMAIN}"
 REDIRECT = f"https://{HOST}/user/authorized"
 COOKIE = "AIOHTTP_SESSION"
-PERSON = "ada@contoso.example"
 
 #: The versions that are compared, with the Python that they need and the application of their shape.
 VERSIONS = {"1.1.4": ("3.12", "app_1x.py"), "1.0.7": ("3.11", "app_1x.py"), "0.6.7": ("3.11", "app_06.py")}
@@ -128,28 +124,11 @@ class Server:
         self.process.stdout.close()
 
 
-def at_the_authority(emulator, location, *, step="consent", person=PERSON):
-    """What the sign-in page posts back for this person: the form's fields."""
-    address = urllib.parse.urlsplit(location)
-    form = {"request": address.query, "step": step, "person": person}
-    tenant = address.path.split("/")[1]
-    connection = http.client.HTTPSConnection(
-        address.hostname, address.port, timeout=30, context=ssl.create_default_context(cafile=emulator.ca_file)
-    )
-    connection.request(
-        "POST", f"/{tenant}/login", urllib.parse.urlencode(form), {"Content-Type": "application/x-www-form-urlencoded"}
-    )
-    page = connection.getresponse().read().decode()
-    connection.close()
-    values = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', page)
-    return {name: html.unescape(value) for name, value in values}
-
-
-def sign_in(server, emulator, *, login="/user/login", back="/user/authorized", finish_at=None, person=PERSON):
+def sign_in(server, emulator, *, login="/user/login", back="/user/authorized", finish_at=None, person="ada@contoso.example"):
     """A whole sign-in; the session id after it."""
     begun = server.ask("GET", login)
     assert begun.status == 302, begun
-    form = at_the_authority(emulator, begun.header("Location"), person=person)
+    form = emulator.sign_in(begun.header("Location"), person)
     done = (finish_at or server).ask("POST", back, session=begun.session, form=form)
     assert done.status in (200, 302) and b"Login failed" not in done.body, done
     return done.session or begun.session
