@@ -61,14 +61,14 @@ def msal_session(
         spec = getfullargspec(func)
         if "ses" not in spec.args + spec.kwonlyargs:
             raise AssertionError(f"Function needs to accept a session 'ses': {func}")
-        last = bool(spec.args) and spec.args[-1] == "ses"
+        place = spec.args.index("ses") if "ses" in spec.args else None
 
         @wraps(func)
         async def wrapper(*args: Any, **kwargs: Any) -> T:
             ses = AsyncMSAL(session=await get_session(_request_of(args, kwargs)))
             await _check(callbacks, ses, bool(at_least_one))
-            if last and not kwargs and len(args) == len(spec.args) - 1:
-                return await func(*args, ses)
+            if place is not None and place <= len(args):
+                return await func(*args[:place], ses, *args[place:], **kwargs)
             return await func(*args, **kwargs, ses=ses)
 
         return wrapper

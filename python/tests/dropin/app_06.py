@@ -38,7 +38,7 @@ async def me(ses, request):
 
 @PAGES.get("/token")
 @msal_session(authenticated)
-async def token(*, request, ses):
+async def token(ses, request):
     result = await ses.async_get_token()
     return web.json_response({name: True for name in ("access_token", "token_type") if name in result})
 
