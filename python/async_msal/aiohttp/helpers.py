@@ -14,7 +14,12 @@ from .utils import retry
 if TYPE_CHECKING:
     from .msal_async import AsyncMSAL
 
-_GRAPH = "https://graph.microsoft.com/v1.0"
+_GRAPH_HOSTS = {
+    "login.microsoftonline.us": "graph.microsoft.us",
+    "login.usgovcloudapi.net": "graph.microsoft.us",
+    "login.partner.microsoftonline.cn": "microsoftgraph.chinacloudapi.cn",
+    "login.chinacloudapi.cn": "microsoftgraph.chinacloudapi.cn",
+}
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -50,8 +55,16 @@ async def get_manager_info(aiomsal: "AsyncMSAL") -> None:
     aiomsal.manager_mail, aiomsal.manager_name = mail, name
 
 
+def graph_url() -> str:
+    """``ENV.GRAPH_URL``, else the address of Microsoft Graph in the authority's cloud; no slash at its end."""
+    if ENV.GRAPH_URL:
+        return ENV.GRAPH_URL.rstrip("/")
+    host = urlsplit(ENV.SP_AUTHORITY).hostname or ""
+    return f"https://{_GRAPH_HOSTS.get(host, 'graph.microsoft.com')}/v1.0"
+
+
 async def _graph(aiomsal: "AsyncMSAL", path: str, missing_ok: bool = False) -> Any:
-    async with aiomsal.get(_GRAPH + path) as res:
+    async with aiomsal.get(graph_url() + path) as res:
         if missing_ok and res.status == 404:
             return None
         if res.status == 429 or res.status >= 500:

@@ -15,6 +15,7 @@ from .helpers import (
     get_manager_info,
     get_url,
     get_user_info,
+    graph_url,
     html_table,
     html_wrap,
     is_loopback,
@@ -155,7 +156,7 @@ async def user_logout(request: web.Request, ses: AsyncMSAL) -> web.Response:
 @msal_session(auth_ok)
 async def user_photo(request: web.Request, ses: AsyncMSAL) -> web.StreamResponse:
     """The user's photo, passed on as it comes."""
-    async with ses.get("https://graph.microsoft.com/v1.0/me/photo/$value") as res:
+    async with ses.get(f"{graph_url()}/me/photo/$value") as res:
         if res.status != 200:
             return web.Response(status=res.status if res.status >= 400 else 502)
         if not res.content_type.startswith("image/") or "svg" in res.content_type:

@@ -48,6 +48,8 @@ class MSALSettings(SettingsBase):
     """The application's own address as browsers see it. Redirect addresses are made from it; else from the request."""
     ALLOWED_HOSTS: str = ""
     """Hosts beside Microsoft Graph's that ``AsyncMSAL.request`` may send the user's token to, comma-separated."""
+    GRAPH_URL: str = ""
+    """Address of Microsoft Graph; without it that of the authority's cloud, ``https://graph.microsoft.com/v1.0``."""
     CA_FILE: str = ""
     """PEM file of a certificate authority to trust as well."""
     DEBUG_ROUTE: bool = False

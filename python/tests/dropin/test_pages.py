@@ -21,7 +21,7 @@ AUTHORITY = "https://login.microsoftonline.com/11111111-2222-3333-4444-555555555
 def settings(monkeypatch):
     for name, value in {
         "SP_APP_ID": "client", "SP_APP_PW": "secret", "SP_AUTHORITY": AUTHORITY, "DOMAIN": "contoso.example",
-        "PUBLIC_URL": "", "DEBUG_ROUTE": False, "info": dict(ENV.info), "login_callback": [],
+        "PUBLIC_URL": "", "GRAPH_URL": "", "CA_FILE": "", "DEBUG_ROUTE": False, "info": dict(ENV.info), "login_callback": [],
     }.items():
         monkeypatch.setattr(ENV, name, value)
     return ENV
@@ -342,6 +342,25 @@ class TestUserInfo:
         assert ses.mail == "Ada@x" and self.pauses == sorted(self.pauses)
 
 
+class TestGraphsAddress:
+    @pytest.mark.parametrize(
+        "authority_host,address",
+        [
+            ("login.microsoftonline.com", "https://graph.microsoft.com/v1.0"),
+            ("login.microsoftonline.us", "https://graph.microsoft.us/v1.0"),
+            ("login.chinacloudapi.cn", "https://microsoftgraph.chinacloudapi.cn/v1.0"),
+            ("contoso.ciamlogin.com", "https://graph.microsoft.com/v1.0"),
+        ],
+    )
+    def test_is_that_of_the_cloud(self, settings, authority_host, address):
+        settings.SP_AUTHORITY = f"https://{authority_host}/common"
+        assert helpers.graph_url() == address
+
+    def test_is_set(self, settings):
+        settings.GRAPH_URL = "https://localhost:1234/v1.0/"
+        assert helpers.graph_url() == "https://localhost:1234/v1.0"
+
+
 class TestStarting:
     def test_without_a_domain(self, settings):
         settings.DOMAIN = ""
@@ -388,7 +407,7 @@ class TestStarting:
         assert "hunter2" not in caplog.text
 
     def test_check_proxy_asks_the_authority(self, authority, settings, monkeypatch):
-        monkeypatch.setenv("CA_FILE", authority.ca_file)
+        settings.CA_FILE = authority.ca_file
         settings.SP_APP_ID, settings.SP_APP_PW, settings.SP_AUTHORITY = (
             authority.client_id, authority.client_secret, authority.authority,
         )

@@ -32,7 +32,6 @@ DAY = 24 * 3600
 @pytest.fixture(autouse=True)
 def settings(monkeypatch, authority, redis_url, redis_client):
     redis_client.flushall()
-    monkeypatch.setenv("CA_FILE", authority.ca_file)
     for name, value in {
         "SP_APP_ID": authority.client_id, "SP_APP_PW": authority.client_secret, "SP_AUTHORITY": authority.authority,
         "DOMAIN": "contoso.example", "REDIS": redis_url, "database": None, "CA_FILE": authority.ca_file,
