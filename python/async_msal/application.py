@@ -117,7 +117,7 @@ class _Application:
         address = address or "https://login.microsoftonline.com/common"
         if urlsplit(address).scheme != "https":
             raise ValueError(f"The authority must be an https address with a tenant, not {address!r}")
-        self._native = _native.Client(
+        self._native = _client(
             {
                 "client_id": client_id,
                 "authority": address,
@@ -518,6 +518,27 @@ def _check_silent(authority, forwarded):
     if authority is not None:
         raise ValueError("authority: make an application for each authority; one call cannot name another")
     _forwarded(forwarded)
+
+
+# --- the client behind applications of the same arguments
+
+_clients = {}
+_MOST_CLIENTS = 64
+
+
+def _client(options):
+    """The one of the process for these options: applications are made for each request by some, as MSAL's samples do, and so
+    share connections, the authority's metadata, and what it said about waiting."""
+    key = repr([(name, value) for name, value in options.items() if name != "credential"])
+    credential = options["credential"]
+    # A callable is known by what it is, not by its text; the client holds it, so no other can take its place.
+    key = (key, repr(dict(credential, callable=id(credential["callable"]))))
+    client = _clients.get(key)
+    if client is None:
+        while len(_clients) >= _MOST_CLIENTS:
+            _clients.pop(next(iter(_clients)))
+        client = _clients[key] = _native.Client(options)
+    return client
 
 
 # --- the constructor's arguments

@@ -1,6 +1,7 @@
 """The parts that the tests stand on: the emulator, over https with a certificate authority of its own."""
 
 import html
+import itertools
 import json
 import os
 import re
@@ -18,6 +19,9 @@ import async_msal
 # They beat the `verify` of MSAL Python.
 for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
     os.environ.pop(name, None)
+
+
+numbers = itertools.count()
 
 
 class Emulator:
@@ -137,6 +141,8 @@ def options(emulator):
         "authority": emulator.authority,
         "instance_discovery": False,
         "verify": emulator.ca_file,
+        # Applications of the same arguments share what they know of the authority; each test begins anew.
+        "app_name": f"test {next(numbers)}",
     }
 
 

@@ -270,6 +270,7 @@ def world(running_emulator):
         app.acquire_token_by_auth_code_flow(flow, emulator.sign_in(flow["auth_uri"], person))
         seeds[person] = json.loads(cache.serialize())
     seeds["names"] = (app.authority.instance, emulator.client_id, app.authority.tenant)
+    shared.clear()
     with asyncio.Runner() as runner:
         yield emulator, options, seeds, runner
 
@@ -311,10 +312,23 @@ def outcome(call):
         return error
 
 
+shared = {}
+
+
+def application(package, case, options):
+    """One for all cases without a fault: what an application remembers of an authority that failed is of one case only."""
+    if case.fault is not None:
+        return package.ConfidentialClientApplication(**options, app_name=f"case {case.number}")
+    if package not in shared:
+        shared[package] = package.ConfidentialClientApplication(**options, app_name="no fault")
+    return shared[package]
+
+
 def theirs(case, options):
     cache = msal.SerializableTokenCache()
     cache.deserialize(json.dumps(case.cache))
-    app = msal.ConfidentialClientApplication(**options, token_cache=cache)
+    app = application(msal, case, options)
+    app.token_cache = cache
     return outcome(lambda: ask(app, case)), cache
 
 
@@ -322,7 +336,8 @@ async def ours(case, options):
     # Both kinds of cache are asked.
     cache = (msal if case.number % 3 == 0 else async_msal).SerializableTokenCache()
     cache.deserialize(json.dumps(case.cache))
-    app = async_msal.ConfidentialClientApplication(**options, token_cache=cache)
+    app = application(async_msal, case, options)
+    app.token_cache = cache
     try:
         result = ask(app, case)
         if asyncio.iscoroutine(result):

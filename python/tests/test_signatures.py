@@ -1,6 +1,7 @@
 """Every public method and parameter of MSAL's class is there: accepted, or refused with the name of what to use."""
 
 import asyncio
+import functools
 import inspect
 
 import msal
@@ -25,6 +26,11 @@ NETWORK = {
 GIVEN = {"client_id": "client", "client_credential": "secret"}
 FLOW = {"state": "s", "code_verifier": "v", "nonce": "n", "scope": ["User.Read"]}
 ACCOUNT = {"home_account_id": "u.t", "environment": "login.microsoftonline.com", "realm": "t"}
+
+
+@functools.cache
+def made(cls):
+    return cls(**GIVEN)
 
 
 def call(function, *arguments, **named):
@@ -186,7 +192,7 @@ METHOD_REFUSALS = [
 @pytest.mark.parametrize("cls", [OURS, async_msal.SyncConfidentialClientApplication])
 @pytest.mark.parametrize("name, arguments, named, error, words", METHOD_REFUSALS)
 def test_wrong_arguments_are_refused_by_name(cls, name, arguments, named, error, words):
-    app = cls(**GIVEN)
+    app = made(cls)
     arguments = tuple(dict(each) if isinstance(each, dict) else each for each in arguments)
     with pytest.raises(error, match=words):
         call(getattr(app, name), *arguments, **named)
