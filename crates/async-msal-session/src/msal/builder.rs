@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_msal::{Authority, AuthorityKind, ClientSecret, ConfidentialClient, Scopes};
+use async_msal::{Authority, AuthorityKind, ClientSecret, ConfidentialClient, Scopes, SigningAlgorithm};
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -285,6 +285,11 @@ pub(super) fn from_settings(settings: Settings) -> Result<Msal, Error> {
         .credential(credential::from_settings(&settings)?)
         .allowed_tenants(settings.allowed_tenants.iter().map(String::as_str))
         .allowed_endpoint_hosts(settings.authority_hosts.iter().map(String::as_str));
+    if settings.generic {
+        // Whichever of them the provider's key is made for.
+        use SigningAlgorithm::{Es256, Ps256, Rs256};
+        client = client.signing_algorithms([Rs256, Ps256, Es256]);
+    }
     if settings.dangerous_allow_loopback_authority {
         client = client.dangerous_allow_loopback_authority();
     }
