@@ -6,6 +6,7 @@ use std::fmt;
 
 use async_msal::{Account, TokenCache};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::record::{SessionRecord, item};
 
@@ -14,6 +15,8 @@ use crate::record::{SessionRecord, item};
 pub(crate) struct Patch {
     /// `Some` sets an item, `None` removes it.
     items: BTreeMap<String, Option<Value>>,
+    /// Items set as texts, which are stored as they are. A name is here or in `items`.
+    texts: BTreeMap<String, Box<RawValue>>,
     cache: Option<CacheChange>,
     /// The account a renewal renewed: where it is no longer in the record, the patch is void.
     renewal_of: Option<Account>,
@@ -28,9 +31,9 @@ struct CacheChange {
 
 impl fmt::Debug for Patch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { items, cache, renewal_of } = self;
+        let Self { items, texts, cache, renewal_of } = self;
         f.debug_struct("Patch")
-            .field("items", &items.keys().collect::<Vec<_>>())
+            .field("items", &items.keys().chain(texts.keys()).collect::<Vec<_>>())
             .field("cache", &cache.is_some())
             .field("renewal", &renewal_of.is_some())
             .finish()
@@ -44,10 +47,17 @@ impl Patch {
     }
 
     pub(crate) fn set(&mut self, name: &str, value: Value) {
+        self.texts.remove(name);
         self.items.insert(name.to_owned(), Some(value));
     }
 
+    pub(crate) fn set_text(&mut self, name: &str, text: Box<RawValue>) {
+        self.items.remove(name);
+        self.texts.insert(name.to_owned(), text);
+    }
+
     pub(crate) fn remove(&mut self, name: &str) {
+        self.texts.remove(name);
         self.items.insert(name.to_owned(), None);
     }
 
@@ -62,8 +72,11 @@ impl Patch {
     /// This patch and one made by a writer that saw what this one left.
     pub(crate) fn followed_by(&self, later: &Self) -> Self {
         let mut both = self.clone();
-        let Self { items, cache, renewal_of } = later.clone();
+        let Self { items, texts, cache, renewal_of } = later.clone();
+        both.texts.retain(|name, _| !items.contains_key(name));
+        both.items.retain(|name, _| !texts.contains_key(name));
         both.items.extend(items);
+        both.texts.extend(texts);
         if let Some(CacheChange { base, ours }) = cache {
             both.change_cache(base, ours);
         }
@@ -72,16 +85,15 @@ impl Patch {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.items.is_empty() && self.cache.is_none()
+        self.items.is_empty() && self.texts.is_empty() && self.cache.is_none()
     }
 
     /// Whether it sets items of the application's own, and leaves the tokens alone. What the library keeps beside them is small,
     /// and a session whose application filled it must be found all the same.
     pub(crate) fn sets_own_items_only(&self) -> bool {
-        let own = |(name, value): (&String, &Option<Value>)| {
-            value.is_some() && !item::RESERVED.contains(&name.as_str())
-        };
-        self.cache.is_none() && self.items.iter().any(own)
+        let set = self.items.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| name);
+        let mut names = set.chain(self.texts.keys());
+        self.cache.is_none() && names.any(|name| !item::RESERVED.contains(&name.as_str()))
     }
 
     /// What this patch says of an item: `None` nothing, `Some(None)` removed.
@@ -92,6 +104,7 @@ impl Patch {
     /// Takes out what was saved; what was changed again meanwhile stays.
     pub(crate) fn take_out(&mut self, saved: &Self) {
         self.items.retain(|name, value| saved.items.get(name) != Some(value));
+        self.texts.retain(|name, text| saved.texts.get(name).map(|text| text.get()) != Some(text.get()));
         if saved.cache.is_some() {
             self.cache = None;
         }
@@ -99,7 +112,7 @@ impl Patch {
 
     /// Applies the patch to `record`; `false`, and nothing changed, where the account it renewed is gone.
     pub(crate) fn apply(&self, record: &mut SessionRecord) -> bool {
-        let Self { items, cache, renewal_of } = self;
+        let Self { items, texts, cache, renewal_of } = self;
         let mut merged = None;
         if let Some(CacheChange { base, ours }) = cache {
             let theirs = record.token_cache();
@@ -113,6 +126,9 @@ impl Patch {
                 Some(value) => record.set(name, value),
                 None => record.remove(name),
             }
+        }
+        for (name, text) in texts {
+            record.set_text(name, text.clone());
         }
         if let Some(merged) = merged {
             record.set(item::TOKEN_CACHE, &Value::String(merged.to_json()));

@@ -114,6 +114,12 @@ impl SessionRecord {
         self.read(name)
     }
 
+    /// The JSON text of an item, as it is stored.
+    #[must_use]
+    pub fn item_text(&self, name: &str) -> Option<&str> {
+        self.items.get(name).map(|raw| raw.get())
+    }
+
     /// An item that is a non-empty text.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<String> {
@@ -144,8 +150,12 @@ impl SessionRecord {
     pub(crate) fn set(&mut self, name: &str, value: &Value) {
         // A value is JSON already.
         if let Ok(raw) = to_raw_value(value) {
-            self.items.insert(name.to_owned(), raw);
+            self.set_text(name, raw);
         }
+    }
+
+    pub(crate) fn set_text(&mut self, name: &str, raw: Box<RawValue>) {
+        self.items.insert(name.to_owned(), raw);
     }
 
     pub(crate) fn remove(&mut self, name: &str) {
@@ -185,6 +195,12 @@ impl SessionRecord {
     /// Whether the record must be rewritten for aiohttp_session to read it.
     pub(crate) fn is_spoiled(&self) -> bool {
         self.spoiled
+    }
+
+    /// The JSON object of all items, as they are stored.
+    #[must_use]
+    pub fn items_to_json(&self) -> String {
+        serde_json::to_string(&self.items).unwrap_or_default()
     }
 
     /// The record's text. `created` is always a positive integer: aiohttp_session drops the data otherwise.

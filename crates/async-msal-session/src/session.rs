@@ -266,6 +266,23 @@ impl Msal {
     }
 }
 
+/// What nobody waits for after a read: the sliding write, at most once per tenth of the idle time, and the identity of a
+/// record that another service signed in, kept and indexed.
+pub(crate) fn keep_alive(msal: &Msal, loaded: &Loaded) {
+    let made_anew = loaded.person.as_ref().filter(|person| person.made_anew);
+    if made_anew.is_none() && !loaded.slide_due(msal) {
+        return;
+    }
+    let name = format!("keep {}", loaded.key.as_str());
+    let (owner, loaded) = (msal.clone(), loaded.clone());
+    msal.background().spawn_job(name, async move {
+        let (key, slide) = (loaded.key.clone(), if loaded.slide_due(&owner) { Slide::Yes } else { Slide::No });
+        if let Err(error) = owner.keep_identity(loaded, slide).await {
+            tracing::debug!(target: telemetry::TARGET, session = %key.handle(), %error, "session was not lengthened");
+        }
+    });
+}
+
 /// Whether the items leave half of the record to the tokens, so that a renewal, whose refresh token is spent by then, can
 /// always be saved.
 pub(crate) fn leaves_room(record: &SessionRecord) -> Result<(), Error> {

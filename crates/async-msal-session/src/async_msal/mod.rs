@@ -19,7 +19,7 @@ use crate::identity::{Identity, Person};
 use crate::msal::Msal;
 use crate::patch::Patch;
 use crate::record::{SessionRecord, item};
-use crate::session::{Loaded, Slide, leaves_room};
+use crate::session::{Loaded, Slide, keep_alive, leaves_room};
 use crate::session_id::{Handle, SessionId, StoreKey};
 
 /// Most bytes of one of the application's items, as JSON.
@@ -116,7 +116,7 @@ impl AsyncMsal {
             self.state().place = Place::Ended;
             return Ok(false);
         };
-        self.keep_alive(&loaded);
+        keep_alive(self.msal(), &loaded);
         self.state().adopt(loaded);
         Ok(true)
     }
@@ -327,23 +327,6 @@ impl AsyncMsal {
     /// Record and person as this handle sees them, changes included.
     pub(crate) fn whole(&self) -> (SessionRecord, Option<Identity>) {
         self.state().whole()
-    }
-
-    /// What nobody waits for after a read: the sliding write, at most once per tenth of the idle time, and the identity
-    /// of a record that another service signed in, kept and indexed.
-    fn keep_alive(&self, loaded: &Loaded) {
-        let made_anew = loaded.person.as_ref().filter(|person| person.made_anew);
-        if made_anew.is_none() && !loaded.slide_due(self.msal()) {
-            return;
-        }
-        let (msal, key, loaded) = (self.msal().clone(), loaded.key.clone(), loaded.clone());
-        let name = format!("keep {}", key.as_str());
-        self.msal().background().spawn_job(name, async move {
-            let slide = if loaded.slide_due(&msal) { Slide::Yes } else { Slide::No };
-            if let Err(error) = msal.keep_identity(loaded, slide).await {
-                tracing::debug!(target: crate::telemetry::TARGET, session = %key.handle(), %error, "session was not lengthened");
-            }
-        });
     }
 
     /// Remembers that the session has ended, where an answer says so.

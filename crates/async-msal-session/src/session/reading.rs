@@ -125,18 +125,26 @@ impl Msal {
     pub(crate) async fn load_record_cached(&self, key: &StoreKey) -> Result<Option<Loaded>, Error> {
         self.background().ensure_sweep(self.store());
         let Some(stored) = self.store().look(key).await? else { return Ok(None) };
+        let loaded = self.understand_remembered(key, stored);
+        Ok(self.as_known_here(key, loaded).await)
+    }
+
+    /// Opens and reads what was stored, unless these very bytes were read a moment ago.
+    pub(crate) fn understand_remembered(&self, key: &StoreKey, stored: Stored) -> Option<Loaded> {
         let parsed = match self.memo().get(key, &stored.value) {
-            Some(parsed) => Some(parsed),
+            Some(parsed) => parsed,
             None => {
-                let parsed = self.parse_or_count(key, &stored.value);
-                if let Some(parsed) = &parsed {
-                    self.memo().put(key, parsed);
-                }
+                let parsed = self.parse_or_count(key, &stored.value)?;
+                self.memo().put(key, &parsed);
                 parsed
             }
         };
-        let loaded = parsed.and_then(|parsed| self.look_at(key, stored, parsed).live());
-        Ok(self.as_known_here(key, loaded).await)
+        self.look_at(key, stored, parsed).live()
+    }
+
+    /// Who is signed in by a record that no store has yet.
+    pub(crate) fn person_of(&self, record: &SessionRecord) -> Option<Arc<Person>> {
+        understand(self, record).1
     }
 
     /// Reads many records, in the order of `keys`, in as few round trips as the store can.
