@@ -30,6 +30,20 @@ impl SerializableTokenCache {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(crate) fn holding(cache: TokenCache) -> Self {
+        Self { state: Mutex::new(State { cache, ..State::default() }) }
+    }
+
+    /// Grows with every change.
+    pub(crate) fn version(&self) -> u64 {
+        self.state().version
+    }
+
+    /// The state as a text; that is no saving.
+    pub(crate) fn text(&self) -> String {
+        self.state().cache.to_json()
+    }
+
     /// Looks at the cache in place.
     pub(crate) fn look<T>(&self, looking: impl FnOnce(&TokenCache) -> T) -> T {
         looking(&self.state().cache)

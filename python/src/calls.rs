@@ -305,7 +305,7 @@ fn finish(
 }
 
 /// The answer word for word, with what MSAL adds and leaves out.
-fn issued(token: &TokenResult) -> Map<String, Value> {
+pub(crate) fn issued(token: &TokenResult) -> Map<String, Value> {
     let members = token.raw_answer.as_ref().map(RawAnswer::members).unwrap_or_default();
     let kept = members.into_iter().filter(|(name, _)| name != "refresh_in" && !name.starts_with('_'));
     let mut members: Map<String, Value> = kept.collect();
@@ -319,7 +319,7 @@ fn issued(token: &TokenResult) -> Map<String, Value> {
     members
 }
 
-fn cached(token: &TokenResult, client: &ConfidentialClient) -> Map<String, Value> {
+pub(crate) fn cached(token: &TokenResult, client: &ConfidentialClient) -> Map<String, Value> {
     let mut members = as_object(json!({
         "access_token": token.access_token.expose_secret(),
         "token_type": token.token_type,

@@ -327,6 +327,10 @@ impl Client {
 }
 
 impl Client {
+    pub(crate) fn protocol(&self) -> &ConfidentialClient {
+        &self.client
+    }
+
     /// Begins or joins work, with the call in reach of callbacks.
     fn fly<'py, F>(
         &self,
@@ -357,7 +361,7 @@ impl Client {
     }
 
     /// Those of the authority's own host, else of the first of its other names; the last one of each home account.
-    fn grouped_accounts(&self, cache: &TokenCache) -> Vec<Account> {
+    pub(crate) fn grouped_accounts(&self, cache: &TokenCache) -> Vec<Account> {
         let known = |account: &Account| matches!(account.authority_type(), "ADFS" | "MSSTS");
         let mut all: Vec<Account> =
             cache.accounts(self.client.environment()).into_iter().filter(known).collect();
@@ -383,7 +387,7 @@ fn flow_record(flow: &AuthCodeFlow) -> serde_json::Map<String, serde_json::Value
 }
 
 /// As MSAL answers from its cache.
-fn cached<'py>(
+pub(crate) fn cached<'py>(
     py: Python<'py>,
     access_token: &AccessToken,
     token_type: &str,

@@ -279,7 +279,7 @@ impl Flights {
 }
 
 /// Without Python's lock; Ctrl-C ends it.
-fn wait(py: Python<'_>, mut receiver: Receiver<Answer>) -> PyResult<Answer> {
+pub(crate) fn wait<T: Send>(py: Python<'_>, mut receiver: Receiver<T>) -> PyResult<T> {
     let begun = Instant::now();
     loop {
         let (back, received) = py.detach(move || {

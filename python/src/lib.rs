@@ -5,6 +5,7 @@
 //! `async_msal/_native.pyi`.
 
 mod assertion;
+mod bridge;
 mod cache;
 mod calls;
 mod client;
@@ -14,6 +15,8 @@ mod flight;
 mod options;
 mod request;
 mod runtime;
+mod sessions;
+mod texts;
 
 /// The classes that `async_msal` builds on.
 #[pyo3::pymodule]
@@ -24,4 +27,8 @@ mod _native {
     use crate::client::Client;
     #[pymodule_export]
     use crate::error::IdTokenError;
+    #[pymodule_export]
+    use crate::sessions::Sessions;
+    #[pymodule_export]
+    use crate::texts::Texts;
 }
