@@ -119,3 +119,81 @@ class Client:
 
     def remove_client_tokens(self, cache: _Cache) -> None:
         """Forgets the tokens that the application got for itself."""
+
+class Texts:
+    """Token caches as the texts that sessions keep. Each is parsed once while it is in use, and all who hold the same text
+    share one renewal."""
+
+    client: Client
+
+    def __init__(self, client: Client) -> None: ...
+    def look(
+        self, text: str, scopes: Collection[str], *, only_account: bool = False
+    ) -> tuple[dict[str, Any] | None, str | None, bool]:
+        """A token of the first account, the text that renewals have made of this one meanwhile, and whether a renewal is
+        due. With `only_account`, no token where there are several."""
+
+    def open(self, text: str) -> tuple[SerializableTokenCache, int, str, str | None, str] | None:
+        """The cache that all holders of the text share, the version of it that is the text, and home account id, local
+        account id and tenant of its first account. None where the text has no account, or is none."""
+
+class Sessions:
+    """Sessions in Redis, shared with other services, in Rust and in Python: one renewal at a time for each, saves that are
+    merged, and an index by user. Awaited on a running loop, or with `blocking=True` on any thread.
+
+    ConnectionError, or another OSError, where Redis or the authority cannot be asked.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        redis_url: str,
+        cookie_name: str,
+        max_age: int | None = None,
+        secret: str | None = None,
+        ca_pem: bytes | None = None,
+    ) -> None:
+        """Nothing is connected before the first call. `secret`: the client secret, which Rust services have too."""
+
+    def load(self, session_id: str, *, blocking: bool = False) -> Any:
+        """The text of the record, whatever it is; None where there is none."""
+
+    def save(
+        self,
+        session_id: str,
+        changed: Mapping[str, str],
+        removed: list[str],
+        token_cache: str | None = None,
+        *,
+        blocking: bool = False,
+    ) -> Any:
+        """Saves items: JSON texts by name, and names that were removed; others stay as they are. `token_cache` is that item
+        as it was read: its changes are merged by entry. False where the session has ended: it stays so."""
+
+    def create(self, items: str, replaces: list[str] = ..., *, blocking: bool = False) -> Any:
+        """Makes a session of a JSON object and gives its id. Those it replaces are ended and deleted."""
+
+    def end(self, session_id: str, *, blocking: bool = False) -> Any:
+        """Ends a session; False where there is none."""
+
+    def get_token(self, session_id: str, scopes: Collection[str], *, blocking: bool = False) -> Any:
+        """MSAL's result or None, the JSON texts of `token_cache` and `async_msal` as they are in the record by now, and why
+        there is no result. What was renewed is in the record already."""
+
+    def renew_ahead(self, session_id: str, scopes: Collection[str]) -> None:
+        """Renews a token that is due, behind everybody's back."""
+
+    def find(
+        self,
+        *,
+        mail: str | None = None,
+        oid: str | None = None,
+        tid: str | None = None,
+        fresh: bool = False,
+        limit: int | None = None,
+        blocking: bool = False,
+    ) -> Any:
+        """Key, time of the last change, and items as a JSON object of the live sessions of one mail address, or of one user,
+        newest first. Where there is none, or with `fresh`, sessions that only other packages know are looked through first,
+        at most once a minute."""

@@ -58,6 +58,8 @@ class _Application:
 
     ATTEMPT_REGION_DISCOVERY = True
     DISABLE_MSAL_FORCE_REGION = False
+    #: An emulator on this machine may speak plain http; the native client allows it on loopback alone.
+    _ALLOW_HTTP = False
 
     def __init__(
         self,
@@ -115,7 +117,8 @@ class _Application:
         limit, connect_limit = _timeout(timeout)
         address = _text("authority", authority) or _text("oidc_authority", oidc_authority)
         address = address or "https://login.microsoftonline.com/common"
-        if urlsplit(address).scheme != "https":
+        scheme = urlsplit(address).scheme
+        if scheme != "https" and not (self._ALLOW_HTTP and scheme == "http"):
             raise ValueError(f"The authority must be an https address with a tenant, not {address!r}")
         self._native = _client(
             {

@@ -113,13 +113,13 @@ impl Sessions {
         })
     }
 
-    /// A new session of these items, a JSON object; the one it replaces is ended and deleted. Gives its id.
-    #[pyo3(signature = (items, replaces=None, *, blocking=false))]
+    /// A new session of these items, a JSON object; those it replaces are ended and deleted. Gives its id.
+    #[pyo3(signature = (items, replaces=Vec::new(), *, blocking=false))]
     fn create<'py>(
         &self,
         py: Python<'py>,
         items: &str,
-        replaces: Option<&str>,
+        replaces: Vec<String>,
         blocking: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let text = format!("{{\"created\":1,\"session\":{items}}}");
@@ -127,14 +127,10 @@ impl Sessions {
             return Err(PyValueError::new_err("items: a JSON object of less than a megabyte is wanted"));
         };
         let is_blank = record.names().next().is_none();
-        let replaces = replaces.map(|id| self.key(id)).transpose()?;
+        let replaces = replaces.iter().map(|id| self.key(id)).collect::<PyResult<Vec<_>>>()?;
         let records = self.records.clone();
         let work = async move {
-            if is_blank {
-                records.create_blank().await
-            } else {
-                records.create(record, replaces.as_ref()).await
-            }
+            if is_blank { records.create_blank().await } else { records.create(record, &replaces).await }
         };
         run(py, caller(blocking), work, |py, made| {
             let id = made.map_err(|error| failed(&error))?;

@@ -21,8 +21,8 @@ const BYTES: usize = 16 << 20;
 /// A longer text is parsed for each question.
 const LONGEST: usize = 256 << 10;
 
-/// A cache, and home account id, local account id and tenant of its first account.
-type Opened = (Py<SerializableTokenCache>, String, Option<String>, String);
+/// A cache, the version of it that is the text, and home account id, local account id and tenant of its first account.
+type Opened = (Py<SerializableTokenCache>, u64, String, Option<String>, String);
 
 /// The token caches of sessions of one client.
 #[pyclass(frozen, module = "async_msal._native")]
@@ -93,22 +93,18 @@ impl Texts {
         Ok((Some(result.into_any()), changed, hit.renew_due))
     }
 
-    /// The cache that all holders of this text share, with home account id, local account id and tenant of its first
+    /// The cache that all holders of this text share, the version of it that is the text, and home account id, local account id and tenant of its first
     /// account. `None` where the text has no account, or is none.
     fn open(&self, py: Python<'_>, text: &str) -> Option<Opened> {
         let entry = self.entry(py, text)?;
         let (account, _) = entry.account.as_ref()?;
         Some((
             entry.cache.clone_ref(py),
+            entry.version,
             account.home_account_id().to_owned(),
             account.local_account_id().map(str::to_owned),
             account.realm().to_owned(),
         ))
-    }
-
-    /// The text that renewals have made of this one; `None` while it is the same.
-    fn changed(&self, py: Python<'_>, text: &str) -> Option<String> {
-        self.entry(py, text)?.changed(py)
     }
 }
 

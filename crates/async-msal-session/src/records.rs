@@ -129,8 +129,8 @@ impl Records {
         Ok(SessionRecord::clone(&saved.record))
     }
 
-    /// Makes a session of these items under an id that nobody knows yet: the index, then the record, and then the session it
-    /// takes the place of is ended and its record deleted.
+    /// Makes a session of these items under an id that nobody knows yet: the index, then the record, and then the sessions it
+    /// takes the place of are ended and their records deleted.
     ///
     /// # Errors
     /// [`Error::Item`] when it is too large. [`Error::Store`] when the store failed. A failure to end the earlier session is
@@ -138,11 +138,7 @@ impl Records {
     ///
     /// # Cancel safety
     /// Dropped, an earlier session may be there still, and a new one whose id nobody has.
-    pub async fn create(
-        &self,
-        mut record: SessionRecord,
-        replaces: Option<&StoreKey>,
-    ) -> Result<SessionId, Error> {
+    pub async fn create(&self, mut record: SessionRecord, replaces: &[StoreKey]) -> Result<SessionId, Error> {
         let id = SessionId::generate(self.msal.client().random().as_ref())?;
         record.set_created(self.msal.clock().now());
         let person = self.msal.person_of(&record);
@@ -152,7 +148,7 @@ impl Records {
         }
         leaves_room(&record)?;
         self.msal.create_record(&id, &record, identity.as_ref()).await?;
-        if let Some(key) = replaces {
+        for key in replaces {
             self.end_replaced(key).await;
         }
         Ok(id)

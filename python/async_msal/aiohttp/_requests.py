@@ -1,0 +1,64 @@
+"""Requests with the user's token: to whom, by what client, and with what body."""
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from aiohttp import DummyCookieJar, web
+from aiohttp.client import ClientSession
+from multidict import CIMultiDict
+
+from . import helpers
+from .settings import ENV
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import StrOrURL
+
+#: Graph's hosts, of all clouds. The user's token goes to these, and to ENV.ALLOWED_HOSTS.
+GRAPH_HOSTS = (
+    "graph.microsoft.com",
+    "graph.microsoft.us",
+    "dod-graph.microsoft.us",
+    "microsoftgraph.chinacloudapi.cn",
+)
+
+
+def client_session(owner: Any) -> ClientSession:
+    """The one of the process, an attribute of `owner`; made anew when its loop has closed."""
+    found = owner.client_session or owner._clientsession
+    if found is not None and not found.closed:
+        event_loop = getattr(found, "_loop", None)
+        if event_loop is None or not event_loop.is_closed():
+            return found
+        found.detach()
+    # Of many users: a cookie that an answer sets would go out with the next one's request.
+    made = ClientSession(trust_env=True, cookie_jar=DummyCookieJar())
+    owner.client_session = owner._clientsession = made
+    return made
+
+
+def check_host(client: ClientSession, url: "StrOrURL") -> None:
+    address = str(url)
+    if "://" not in address and (base := getattr(client, "_base_url", None)):
+        address = str(base)
+    parts = urlsplit(address)
+    listed = [host.strip().lower() for host in str(getattr(ENV, "ALLOWED_HOSTS", "")).split(",")]
+    host = (parts.hostname or "").lower()
+    allowed = host in GRAPH_HOSTS and parts.port in (None, 443) or host in listed or parts.netloc.lower() in listed
+    if not host or not allowed:
+        raise web.HTTPForbidden(text="This host does not get the user's token. ALLOWED_HOSTS names those that do.")
+    if parts.scheme != "https" and not helpers.is_loopback(host):
+        raise web.HTTPForbidden(text="The user's token goes out by https only.")
+
+
+def encode(headers: "CIMultiDict[str]", kwargs: dict[str, Any]) -> None:
+    """As JSON; a body that has another type, by its header or by what it is, goes out as it is."""
+    data = kwargs.get("data")
+    kind = headers.get("Content-Type")
+    if kind is not None and "json" not in kind.lower() and isinstance(data, (str, bytes)):
+        return
+    if "data" in kwargs:
+        try:
+            kwargs["data"] = ENV.json_dumps(data)
+        except TypeError:
+            return
+    headers.setdefault("Content-Type", "application/json")
