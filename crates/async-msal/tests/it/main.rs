@@ -5,6 +5,7 @@
 mod accounts;
 mod authorities;
 mod bad_input;
+mod bindings;
 mod cache_interop;
 mod client_credentials;
 mod credentials;
