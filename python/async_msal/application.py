@@ -1,39 +1,18 @@
 """MSAL's application classes: :class:`ConfidentialClientApplication`, whose requests are awaited, and
 :class:`SyncConfidentialClientApplication`, whose requests block."""
 
-import inspect
 import json
-import os
-import re
-import warnings
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from . import _native
+from . import _options
+from ._options import SETS, checked, refused, text
 from .token_cache import SerializableTokenCache
-
-_REGION = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?")
-_SETS = (list, tuple, set, frozenset)
-
-
-def _is(name, value, kinds, wanted):
-    if not isinstance(value, kinds):
-        raise TypeError(f"{name}: {wanted} is wanted, not {type(value).__name__}")
-    return value
-
-
-def _text(name, value):
-    return None if value is None else _is(name, value, str, "a str")
-
 
 def _no_more(method, named):
     """MSAL hands further arguments to its HTTP library."""
     if named:
         raise TypeError(f"{method}() takes no argument {next(iter(named))!r}")
-
-
-def _refused(what, instead):
-    return NotImplementedError(f"{what} is not offered: {instead}")
 
 
 class _Authority:
@@ -94,44 +73,44 @@ class _Application:
         Not offered: ``http_client``, ``http_cache``, ``verify=False``, ``client_claims``, ``azure_region``, the broker,
         and an ``instance_discovery`` address.
         """
-        self.client_id = _is("client_id", client_id, str, "a str")
+        self.client_id = checked("client_id", client_id, str, "a str")
         if http_client is not None:
-            raise _refused("http_client", "use verify, proxies and timeout")
+            raise refused("http_client", "use verify, proxies and timeout")
         if http_cache is not None:
-            raise _refused("http_cache", "share the application object, which remembers what the authority asked for")
+            raise refused("http_cache", "share the application object, which remembers what the authority asked for")
         if client_claims:
-            raise _refused("client_claims", "sign the assertion yourself, in a client_assertion callable")
+            raise refused("client_claims", "sign the assertion yourself, in a client_assertion callable")
         if allow_broker:
             raise ValueError("allow_broker=True is only supported in PublicClientApplication")
         if oidc_authority and authority:
             raise ValueError("You can not provide both authority and oidc_authority")
-        _check_region(azure_region)
-        _check_excluded(exclude_scopes)
+        _options.check_region(azure_region)
+        _options.check_excluded(exclude_scopes)
         if instance_discovery not in (None, True, False):
             raise ValueError("instance_discovery: pass False for an authority that you know, not the address of a service")
         self.app_name, self.app_version = app_name, app_version
-        self.client_capabilities = _capabilities(client_capabilities)
+        self.client_capabilities = _options.capabilities_of(client_capabilities)
         self.token_cache = SerializableTokenCache() if token_cache is None else token_cache
-        _check_cache(self.token_cache)
-        headers = [("x-app-name", _text("app_name", app_name)), ("x-app-ver", _text("app_version", app_version))]
-        limit, connect_limit = _timeout(timeout)
-        address = _text("authority", authority) or _text("oidc_authority", oidc_authority)
+        _options.check_cache(self.token_cache)
+        headers = [("x-app-name", text("app_name", app_name)), ("x-app-ver", text("app_version", app_version))]
+        limit, connect_limit = _options.timeouts(timeout)
+        address = text("authority", authority) or text("oidc_authority", oidc_authority)
         address = address or "https://login.microsoftonline.com/common"
         scheme = urlsplit(address).scheme
         if scheme != "https" and not (self._ALLOW_HTTP and scheme == "http"):
             raise ValueError(f"The authority must be an https address with a tenant, not {address!r}")
-        self._native = _client(
+        self._native = _options.client_of(
             {
                 "client_id": client_id,
                 "authority": address,
                 "oidc": bool(oidc_authority),
                 "trusted": not validate_authority or instance_discovery is False or bool(oidc_authority),
-                "credential": _credential(client_credential),
+                "credential": _options.credential_of(client_credential),
                 "capabilities": self.client_capabilities,
-                "ca_pem": _ca_pem(verify),
+                "ca_pem": _options.ca_pem(verify),
                 "timeout": limit,
                 "connect_timeout": connect_limit,
-                "proxies": _proxies(proxies),
+                "proxies": _options.proxies_of(proxies),
                 "headers": [(name, value) for name, value in headers if value],
             }
         )
@@ -141,11 +120,11 @@ class _Application:
 
     def get_accounts(self, username=None):
         """The accounts in the cache, as MSAL's dicts; with this username only, in upper or lower case."""
-        return self._native.accounts(self.token_cache, _text("username", username))
+        return self._native.accounts(self.token_cache, text("username", username))
 
     def remove_account(self, account):
         """Forgets an account with all its tokens. The session at the authority is not ended by it."""
-        _is("account", account, Mapping, "an account of get_accounts()")
+        checked("account", account, Mapping, "an account of get_accounts()")
         self._native.remove_account(self.token_cache, account["home_account_id"], account["environment"])
 
     def remove_tokens_for_client(self):
@@ -170,19 +149,19 @@ class _Application:
         **kwargs,
     ):
         """Not offered: use :meth:`initiate_auth_code_flow`, which adds PKCE and a nonce."""
-        raise _refused("get_authorization_request_url", "use initiate_auth_code_flow")
+        raise refused("get_authorization_request_url", "use initiate_auth_code_flow")
 
     def acquire_token_by_authorization_code(
         self, code, scopes, redirect_uri=None, nonce=None, claims_challenge=None, forwarded_client_claims=None, **kwargs
     ):
         """Not offered: use :meth:`acquire_token_by_auth_code_flow`, which checks state and nonce."""
-        raise _refused("acquire_token_by_authorization_code", "use acquire_token_by_auth_code_flow")
+        raise refused("acquire_token_by_authorization_code", "use acquire_token_by_auth_code_flow")
 
     def acquire_token_by_username_password(
         self, username, password, scopes, claims_challenge=None, auth_scheme=None, **kwargs
     ):
         """Not offered: RFC 9700 forbids the grant, and it passes by every second factor."""
-        raise _refused(
+        raise refused(
             "acquire_token_by_username_password",
             "sign users in by initiate_auth_code_flow, services by acquire_token_for_client",
         )
@@ -198,7 +177,7 @@ class _Application:
         **kwargs,
     ):
         """Not offered: act for a user by :meth:`acquire_token_on_behalf_of`."""
-        raise _refused("acquire_token_by_user_federated_identity_credential", "use acquire_token_on_behalf_of")
+        raise refused("acquire_token_by_user_federated_identity_credential", "use acquire_token_on_behalf_of")
 
     # --- the native calls behind the methods of both classes; a dict, or what becomes one
 
@@ -242,31 +221,31 @@ class _Application:
             raise ValueError("max_age: a number of seconds is not negative")
         request = {
             "scopes": scopes,
-            "redirect_uri": _text("redirect_uri", redirect_uri),
-            "state": _text("state", state),
-            "prompt": _text("prompt", prompt),
-            "login_hint": _text("login_hint", login_hint),
-            "domain_hint": _text("domain_hint", domain_hint),
-            "claims_challenge": _text("claims_challenge", claims_challenge),
+            "redirect_uri": text("redirect_uri", redirect_uri),
+            "state": text("state", state),
+            "prompt": text("prompt", prompt),
+            "login_hint": text("login_hint", login_hint),
+            "domain_hint": text("domain_hint", domain_hint),
+            "claims_challenge": text("claims_challenge", claims_challenge),
             "max_age": max_age,
-            "response_mode": _text("response_mode", response_mode),
+            "response_mode": text("response_mode", response_mode),
         }
         return self._native.initiate(request, blocking=blocking)
 
     def _redeem(self, blocking, auth_code_flow, auth_response, scopes, named):
         _no_more("acquire_token_by_auth_code_flow", named)
-        _is("auth_code_flow", auth_code_flow, Mapping, "a dict")
-        _is("auth_response", auth_response, Mapping, "a dict")
+        checked("auth_code_flow", auth_code_flow, Mapping, "a dict")
+        checked("auth_response", auth_response, Mapping, "a dict")
         if not auth_code_flow.get("state"):
             raise ValueError("state missing from auth_code_flow")
         flow = dict(auth_code_flow)
         flow["code_verifier"], flow["nonce"]  # KeyError, as in MSAL
         if scopes:
-            _is("scopes", scopes, _SETS, "a list of strings")
+            checked("scopes", scopes, SETS, "a list of strings")
             if set(scopes) - set(flow.get("scope") or ()):
                 raise ValueError("scopes: they must be a subset of what the flow was started with")
         response = [
-            (_is("auth_response", name, str, "a dict of str"), _is(f"auth_response[{name!r}]", value, str, "a str"))
+            (checked("auth_response", name, str, "a dict of str"), checked(f"auth_response[{name!r}]", value, str, "a str"))
             for name, value in auth_response.items()
         ]
         if isinstance(auth_code_flow, dict):
@@ -292,7 +271,7 @@ class _Application:
         _no_more("acquire_token_on_behalf_of", named)
         return self._native.on_behalf_of(
             self.token_cache,
-            _is("user_assertion", user_assertion, str, "a str"),
+            checked("user_assertion", user_assertion, str, "a str"),
             scopes,
             claims_challenge=claims_challenge,
             client_claims=forwarded,
@@ -301,7 +280,7 @@ class _Application:
 
     def _by_refresh_token(self, blocking, refresh_token, scopes, named):
         _no_more("acquire_token_by_refresh_token", named)
-        _is("refresh_token", refresh_token, str, "a str")
+        checked("refresh_token", refresh_token, str, "a str")
         return self._native.by_refresh_token(self.token_cache, refresh_token, scopes, blocking=blocking)
 
 
@@ -335,20 +314,8 @@ class ConfidentialClientApplication(_Application):
         response_mode=None,
     ):
         """Starts a sign-in: keep the dict in the session and send the browser to its ``auth_uri``."""
-        return await _done(
-            self._initiate(
-                False,
-                scopes,
-                redirect_uri,
-                state,
-                prompt,
-                login_hint,
-                domain_hint,
-                claims_challenge,
-                max_age,
-                response_mode,
-            )
-        )
+        how = (prompt, login_hint, domain_hint, claims_challenge, max_age, response_mode)
+        return await _done(self._initiate(False, scopes, redirect_uri, state, *how))
 
     async def acquire_token_by_auth_code_flow(self, auth_code_flow, auth_response, scopes=None, **kwargs):
         """Finishes a sign-in: checks the response, redeems the code, verifies the id token, and only then fills the cache.
@@ -521,167 +488,3 @@ def _check_silent(authority, forwarded):
     if authority is not None:
         raise ValueError("authority: make an application for each authority; one call cannot name another")
     _forwarded(forwarded)
-
-
-# --- the client behind applications of the same arguments
-
-_clients = {}
-_MOST_CLIENTS = 64
-
-
-def _client(options):
-    """The one of the process for these options: applications are made for each request by some, as MSAL's samples do, and so
-    share connections, the authority's metadata, and what it said about waiting."""
-    key = repr([(name, value) for name, value in options.items() if name != "credential"])
-    credential = options["credential"]
-    # A callable is known by what it is, not by its text; the client holds it, so no other can take its place.
-    key = (key, repr(dict(credential, callable=id(credential["callable"]))))
-    client = _clients.get(key)
-    if client is None:
-        while len(_clients) >= _MOST_CLIENTS:
-            _clients.pop(next(iter(_clients)))
-        client = _clients[key] = _native.Client(options)
-    return client
-
-
-# --- the constructor's arguments
-
-
-def _check_region(region):
-    if region is None or region is False:
-        return
-    if isinstance(region, str) and not _REGION.fullmatch(region):
-        raise ValueError(f"Invalid azure_region={region!r}: a lower-case name of a region is wanted")
-    raise _refused("azure_region", "leave it out; tokens come from the global endpoint")
-
-
-def _check_excluded(scopes):
-    if not scopes:
-        return
-    if not isinstance(scopes, list):
-        raise ValueError(f"Invalid exclude_scopes={scopes!r}. It need to be a list of strings.")
-    if "openid" in scopes:
-        raise ValueError(f'Invalid exclude_scopes={scopes!r}. You can not opt out "openid" scope')
-    raise _refused("exclude_scopes", "openid, profile and offline_access are always asked; leave it out")
-
-
-def _check_cache(cache):
-    for name in ("serialize", "deserialize", "has_state_changed"):
-        if not hasattr(cache, name):
-            raise TypeError(
-                "token_cache: an object with serialize, deserialize and has_state_changed is wanted; "
-                f"{type(cache).__name__} has no {name}"
-            )
-
-
-def _capabilities(capabilities):
-    if capabilities is None:
-        return []
-    _is("client_capabilities", capabilities, _SETS, "a list of strings")
-    return [_is("client_capabilities", each, str, "a list of str") for each in capabilities]
-
-
-def _timeout(timeout):
-    """Of a whole request and of the connection, in seconds; MSAL's are those of `requests`."""
-    if timeout is None:
-        return None, None
-    if isinstance(timeout, tuple) and len(timeout) == 2:
-        connect, read = timeout
-        return _seconds(read), _seconds(connect)
-    return _seconds(timeout), None
-
-
-def _seconds(value):
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"timeout: a number of seconds is wanted, not {type(value).__name__}")
-    return float(value)
-
-
-def _proxies(proxies):
-    if proxies is None:
-        return []
-    _is("proxies", proxies, Mapping, "a dict of addresses by scheme")
-    for scheme in proxies:
-        if scheme not in ("http", "https", "all"):
-            raise ValueError(f"proxies: {scheme!r} is none of http, https and all; single hosts go by NO_PROXY")
-    return [(scheme, _is(f"proxies[{scheme!r}]", address, str, "a str")) for scheme, address in proxies.items()]
-
-
-def _ca_pem(verify):
-    if verify is True or verify is None:
-        return None
-    if verify is False:
-        raise ValueError("verify=False is not offered: pass the path of the certificate authority's file")
-    path = _is("verify", verify, (str, os.PathLike), "the path of a file of certificate authorities")
-    if os.path.isdir(path):
-        raise ValueError("verify: the path of a file is wanted, not of a folder")
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError as error:
-        raise OSError(f"verify: there is no file {os.fspath(path)!r}") from error
-
-
-def _credential(credential):
-    """The names that `_native.Client` reads."""
-    names = dict.fromkeys(
-        ["secret", "assertion", "callable", "pfx", "key_pem", "certificate_pem", "thumbprint", "passphrase"]
-    )
-    names.update(takes_request=False, x5c=False)
-    if credential is None or credential == "":
-        raise ValueError("client_credential: a secret, a certificate or an assertion is wanted; a server proves itself")
-    if isinstance(credential, str):
-        return dict(names, secret=credential)
-    _is("client_credential", credential, Mapping, "a str or a dict")
-    assertion = credential.get("client_assertion")
-    if assertion:
-        return dict(names, **_assertion(assertion))
-    passphrase = credential.get("passphrase")
-    if passphrase:
-        names["passphrase"] = passphrase.encode() if isinstance(passphrase, str) else bytes(passphrase)
-    public = credential.get("public_certificate")
-    if credential.get("private_key_pfx_path"):
-        with open(credential["private_key_pfx_path"], "rb") as file:
-            return dict(names, pfx=file.read(), x5c=bool(public))
-    if not credential.get("private_key"):
-        raise ValueError(
-            "client_credential: a dict with client_assertion, private_key or private_key_pfx_path is wanted"
-        )
-    if not credential.get("thumbprint") and not isinstance(public, str):
-        raise ValueError(
-            "You must provide either 'thumbprint' or 'public_certificate' from which the thumbprint can be calculated."
-        )
-    key = credential["private_key"]
-    return dict(
-        names,
-        key_pem=key.encode() if isinstance(key, str) else bytes(key),
-        certificate_pem=public.encode() if isinstance(public, str) else None,
-        thumbprint=credential.get("thumbprint") or None,
-        x5c=isinstance(public, str),
-    )
-
-
-def _assertion(assertion):
-    if callable(assertion):
-        return {"callable": assertion, "takes_request": _takes_one(assertion)}
-    if isinstance(assertion, (bytes, bytearray)):
-        assertion = assertion.decode("ascii")
-    _is("client_assertion", assertion, str, "a callable, a str or bytes")
-    warnings.warn(
-        "A client_assertion that is a text expires; pass a callable, which is asked for each request.",
-        DeprecationWarning,
-        stacklevel=6,
-    )
-    return {"assertion": assertion}
-
-
-def _takes_one(function):
-    """Has it a positional parameter that must be given?"""
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return False
-    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return any(each.kind in positional and each.default is each.empty for each in parameters)
