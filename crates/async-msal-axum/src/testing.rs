@@ -63,6 +63,7 @@ pub async fn msal() -> Msal {
 pub async fn builder(public_url: &str) -> MsalBuilder {
     let base = format!("{}{DEFAULT_PREFIX}", public_url.trim_end_matches('/'));
     let emulator = Emulator::builder()
+        .shared_signing_key()
         .redirect_uri(format!("{base}/authorized"))
         .redirect_uri(format!("{base}/signed-out"))
         .start()

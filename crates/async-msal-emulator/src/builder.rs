@@ -12,11 +12,11 @@ use crate::emulator::Emulator;
 use crate::error::EmulatorError;
 use crate::fault::FaultPlan;
 use crate::grants::Grants;
-use crate::keys::{KeyRing, SigningKey};
+use crate::keys::{KeyRing, SigningKey, StoredKey};
 use crate::policy::Policy;
 use crate::random;
 use crate::server;
-use crate::state::{Clock, Shared, admin_consent, off_executor};
+use crate::state::{Clock, Shared, admin_consent, lock, off_executor};
 use crate::tls::Authority;
 
 /// Plain http, or https with a certificate authority of the emulator's own.
@@ -44,6 +44,7 @@ pub struct EmulatorBuilder {
     redirect_uris: Vec<String>,
     seed: u64,
     admin_consent: bool,
+    shared_key: bool,
     policy: Policy,
     clock: Clock,
 }
@@ -59,6 +60,7 @@ impl EmulatorBuilder {
             redirect_uris: Vec::new(),
             seed: 0,
             admin_consent: true,
+            shared_key: false,
             policy: Policy::default(),
             clock: Arc::new(system_time),
         }
@@ -109,6 +111,14 @@ impl EmulatorBuilder {
         self
     }
 
+    /// Begins with a signing key that all emulators of this process with this option share, made by the first of them:
+    /// where a test suite starts hundreds, making keys is most of the work. A rotation is each one's own. Default: a key of
+    /// its own.
+    pub fn shared_signing_key(mut self) -> Self {
+        self.shared_key = true;
+        self
+    }
+
     /// Settings at start. Default: [`Policy::default`].
     pub fn policy(mut self, policy: Policy) -> Self {
         self.policy = policy;
@@ -144,8 +154,8 @@ impl EmulatorBuilder {
         self.clients.iter().try_for_each(ClientRegistration::check)?;
         self.redirect_uris.iter().try_for_each(|uri| crate::client::check_address(uri))?;
         let (listener, address) = self.bind()?;
-        let folder = self.data_dir.clone();
-        let (data_dir, identity, grants) = off_executor(move || load(folder)).await?;
+        let (folder, shared_key) = (self.data_dir.clone(), self.shared_key);
+        let (data_dir, identity, grants) = off_executor(move || load(folder, shared_key)).await?;
         let (shared, config) = self.assemble(address, data_dir, identity, grants)?;
         shared.save_identity().await?;
         server::serve(listener, shared, config)
@@ -222,7 +232,8 @@ impl std::fmt::Debug for EmulatorBuilder {
 
 type Loaded = (Option<DataDir>, StoredIdentity, Grants);
 
-fn load(path: Option<PathBuf>) -> Result<Loaded, EmulatorError> {
+fn load(path: Option<PathBuf>, shared_key: bool) -> Result<Loaded, EmulatorError> {
+    let new_identity = || new_identity(if shared_key { processes_key()? } else { new_key()? });
     let Some(path) = path else { return Ok((None, new_identity()?, Grants::default())) };
     let folder = DataDir::open(&path)?;
     let identity = match folder.load_identity()? {
@@ -233,13 +244,26 @@ fn load(path: Option<PathBuf>) -> Result<Loaded, EmulatorError> {
     Ok((Some(folder), identity, grants))
 }
 
-fn new_identity() -> Result<StoredIdentity, EmulatorError> {
-    let (keys, signer) = KeyRing::new(SigningKey::generate()?).stored();
+fn new_key() -> Result<StoredKey, EmulatorError> {
+    Ok(SigningKey::generate()?.stored())
+}
+
+/// The key that the emulators of this process share where they are told to.
+fn processes_key() -> Result<StoredKey, EmulatorError> {
+    static KEY: Mutex<Option<StoredKey>> = Mutex::new(None);
+    let mut key = lock(&KEY);
+    if let Some(key) = &*key {
+        return Ok(key.clone());
+    }
+    Ok(key.insert(new_key()?).clone())
+}
+
+fn new_identity(key: StoredKey) -> Result<StoredIdentity, EmulatorError> {
     Ok(StoredIdentity {
         version: 1,
         client_secret: random::token(24)?,
-        keys,
-        signer,
+        keys: vec![key],
+        signer: 0,
         authority: Authority::generate()?,
     })
 }

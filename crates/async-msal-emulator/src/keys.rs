@@ -117,10 +117,6 @@ impl SigningKey {
 }
 
 impl KeyRing {
-    pub(crate) fn new(key: SigningKey) -> Self {
-        Self { keys: vec![Arc::new(key)], signer: 0 }
-    }
-
     pub(crate) fn restore(keys: &[StoredKey], signer: usize) -> Result<Self, EmulatorError> {
         let keys =
             keys.iter().map(|k| SigningKey::restore(k).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;

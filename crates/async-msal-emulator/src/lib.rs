@@ -37,7 +37,8 @@
 //! # What is kept
 //! With [`EmulatorBuilder::data_dir`] the signing keys, the certificate authority, the client secret, codes, refresh
 //! tokens and consents live in that folder, so that a restart keeps users signed in. Without it they live in memory.
-//! Ids depend on [`EmulatorBuilder::seed`] alone. Two emulators never share anything.
+//! Ids depend on [`EmulatorBuilder::seed`] alone. Two emulators share nothing,
+//! but a first signing key where [`EmulatorBuilder::shared_signing_key`] says so.
 //!
 //! # Faults and settings
 //! [`Emulator::admin`] changes lifetimes, rotates keys, counts requests and plans faults: [`Admin`]. The same is

@@ -81,7 +81,7 @@ impl Setup {
     }
 
     pub(crate) async fn start(self) -> App {
-        let emulator = Emulator::builder().start().await.expect("an emulator");
+        let emulator = Emulator::builder().shared_signing_key().start().await.expect("an emulator");
         self.start_at(Arc::new(emulator)).await
     }
 

@@ -6,7 +6,7 @@ use async_msal_emulator::{Emulator, EmulatorError, TlsMode};
 use serde_json::Value;
 
 use crate::support::{
-    ADA, aadsts, auth_uri, builder, claims, code, emulator, http, redeem, refresh, sign_in, text,
+    ADA, REDIRECT, aadsts, auth_uri, builder, claims, code, emulator, http, redeem, refresh, sign_in, text,
 };
 
 #[tokio::test]
@@ -75,7 +75,8 @@ async fn a_damaged_file_is_named() {
 
 #[tokio::test]
 async fn two_emulators_share_nothing_but_ids_of_the_same_seed() {
-    let (one, two) = (emulator().await, emulator().await);
+    let start = || Emulator::builder().redirect_uri(REDIRECT).start();
+    let (one, two) = (start().await.unwrap(), start().await.unwrap());
     assert_ne!(one.address().port(), two.address().port());
     assert_ne!(one.admin().published_keys(), two.admin().published_keys());
     assert_ne!(one.client_secret(), two.client_secret());
@@ -192,4 +193,22 @@ async fn an_injected_clock_dates_the_tokens() {
     let emulator = builder().clock(|| 1_767_225_600).start().await.unwrap();
     let answer = sign_in(&emulator, ADA).await;
     assert_eq!(claims(text(&answer, "id_token"))["exp"], 1_767_225_600 + 3600);
+}
+
+#[tokio::test]
+async fn a_shared_signing_key_is_shared_by_those_who_ask_and_rotated_by_each_for_itself() {
+    let shared = || Emulator::builder().shared_signing_key().start();
+    let (one, two) = (shared().await.unwrap(), shared().await.unwrap());
+    let own = Emulator::builder().start().await.unwrap();
+    let keys = async |emulator: &Emulator| -> Value {
+        let url = format!("{}/discovery/v2.0/keys", emulator.authority_url());
+        let body: Value = http().get(url).send().await.unwrap().json().await.unwrap();
+        body["keys"][0]["kid"].clone()
+    };
+    let first = keys(&one).await;
+    assert_eq!(keys(&two).await, first);
+    assert_ne!(keys(&own).await, first);
+    one.admin().rotate_keys().await.unwrap();
+    assert_ne!(keys(&one).await, first);
+    assert_eq!(keys(&two).await, first);
 }

@@ -18,7 +18,7 @@ pub(crate) const CLEO: &str = "cleo@contoso.example";
 pub(crate) const GIL: &str = "gil@fabrikam.example";
 
 pub(crate) fn builder() -> EmulatorBuilder {
-    Emulator::builder().redirect_uri(REDIRECT).redirect_uri(SIGNED_OUT)
+    Emulator::builder().shared_signing_key().redirect_uri(REDIRECT).redirect_uri(SIGNED_OUT)
 }
 
 pub(crate) async fn emulator() -> Emulator {

@@ -20,6 +20,8 @@ pub(crate) const BEN: &str = "ben@contoso.example";
 
 /// How long anything here may take; longer than the longest wait for a lease.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Longer than a living node needs to extend its lease (every five seconds).
+pub(crate) const SHORT_LEASE: Duration = Duration::from_secs(6);
 /// STORE_TIMEOUT of a race in milliseconds, unless ASYNC_MSAL_NODE_STORE_TIMEOUT says another. The default of 500 is enough on a
 /// machine that has nothing else to do.
 const STORE_TIMEOUT: u64 = 2000;
@@ -101,6 +103,7 @@ impl Fleet {
 
     async fn with(backend: Backend, policy: Policy, store_timeout: Duration) -> Self {
         let emulator = Emulator::builder()
+            .shared_signing_key()
             .redirect_uri(format!("{PUBLIC_URL}/user/authorized"))
             .redirect_uri(format!("{PUBLIC_URL}/user/signed-out"))
             .policy(policy)
@@ -114,9 +117,16 @@ impl Fleet {
             graph: emulator.graph_url(),
             store: backend.address(),
             store_timeout,
+            longest_lease: Duration::MAX,
         };
         let msal = plan.msal(plan.open_store());
         Self { emulator, msal, plan, _store: backend }
+    }
+
+    /// The same, where a dead node's lease ends sooner: a test that waits for that need not wait long.
+    pub(crate) fn with_short_leases(mut self) -> Self {
+        self.plan.longest_lease = SHORT_LEASE;
+        self
     }
 
     /// Starts so many processes and waits until each is ready.

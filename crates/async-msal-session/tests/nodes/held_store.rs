@@ -19,11 +19,12 @@ use crate::node::{Moment, Report, report};
 pub(crate) struct HeldStore {
     inner: Arc<dyn SessionStore>,
     holds: Mutex<HashMap<Moment, Arc<Notify>>>,
+    longest_lease: Duration,
 }
 
 impl HeldStore {
-    pub(crate) fn new(inner: Arc<dyn SessionStore>) -> Self {
-        Self { inner, holds: Mutex::default() }
+    pub(crate) fn new(inner: Arc<dyn SessionStore>, longest_lease: Duration) -> Self {
+        Self { inner, holds: Mutex::default(), longest_lease }
     }
 
     /// The next call that comes to `moment` waits there.
@@ -105,7 +106,7 @@ impl SessionStore for HeldStore {
         owner: &LeaseOwner,
         ttl: Duration,
     ) -> Result<Option<Fence>, StoreError> {
-        let taken = self.inner.acquire_lease(key, owner, ttl).await;
+        let taken = self.inner.acquire_lease(key, owner, ttl.min(self.longest_lease)).await;
         if matches!(taken, Ok(Some(_))) {
             self.at(Moment::LeaseTaken).await;
         }
@@ -118,7 +119,7 @@ impl SessionStore for HeldStore {
         owner: &LeaseOwner,
         ttl: Duration,
     ) -> Result<bool, StoreError> {
-        self.inner.extend_lease(key, owner, ttl).await
+        self.inner.extend_lease(key, owner, ttl.min(self.longest_lease)).await
     }
 
     async fn release_lease(&self, key: &StoreKey, owner: &LeaseOwner) -> Result<bool, StoreError> {

@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) store: String,
     /// STORE_TIMEOUT.
     pub(crate) store_timeout: Duration,
+    /// No lease lives longer than this.
+    pub(crate) longest_lease: Duration,
 }
 
 impl Plan {
@@ -163,7 +165,7 @@ fn node() {
 }
 
 async fn serve(plan: &Plan) {
-    let store = Arc::new(HeldStore::new(plan.open_store()));
+    let store = Arc::new(HeldStore::new(plan.open_store(), plan.longest_lease));
     let msal = plan.msal(Arc::clone(&store) as Arc<dyn SessionStore>);
     let (sender, mut orders) = tokio::sync::mpsc::unbounded_channel::<Numbered<Order>>();
     std::thread::spawn(move || {

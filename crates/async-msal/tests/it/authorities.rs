@@ -32,7 +32,10 @@ struct Net {
 impl Net {
     async fn new() -> Self {
         let extra_hosts = HOSTS.map(String::from).to_vec();
-        let builder = Emulator::builder().redirect_uri(REDIRECT).tls(TlsMode::ThrowAway { extra_hosts });
+        let builder = Emulator::builder()
+            .shared_signing_key()
+            .redirect_uri(REDIRECT)
+            .tls(TlsMode::ThrowAway { extra_hosts });
         let emulator = builder.start().await.unwrap();
         let proxy = tunnel(emulator.address()).await;
         Self { emulator, proxy, cache: TokenCache::new() }

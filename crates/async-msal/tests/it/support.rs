@@ -39,7 +39,7 @@ impl World {
     pub(crate) async fn with(
         change: impl FnOnce(ConfidentialClientBuilder) -> ConfidentialClientBuilder,
     ) -> Self {
-        let emulator = Emulator::builder().redirect_uri(REDIRECT).start().await.unwrap();
+        let emulator = Emulator::builder().shared_signing_key().redirect_uri(REDIRECT).start().await.unwrap();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         let clock = ManualClock::new(i64::try_from(now).unwrap());
         let client = change(builder(&emulator, &emulator.authority_url()).clock(Arc::new(clock.clone())));

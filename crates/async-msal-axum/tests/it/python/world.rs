@@ -42,7 +42,7 @@ impl World {
     pub(crate) async fn start(release: Release) -> Option<Self> {
         let python = tokio::task::spawn_blocking(move || release.python()).await.expect("packages")?;
         let tls = TlsMode::ThrowAway { extra_hosts: vec!["graph.microsoft.com".to_owned()] };
-        let emulator = Emulator::builder().tls(tls).start().await.expect("an emulator");
+        let emulator = Emulator::builder().shared_signing_key().tls(tls).start().await.expect("an emulator");
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("ca.pem"), emulator.ca_pem()).expect("the authority's file");
         let redis = RedisServer::start();

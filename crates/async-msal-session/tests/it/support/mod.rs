@@ -183,6 +183,7 @@ pub(crate) async fn emulator(clock: &ManualClock, policy: Policy) -> Emulator {
     use async_msal_session::async_msal::Clock as _;
     let clock = clock.clone();
     Emulator::builder()
+        .shared_signing_key()
         .redirect_uri(format!("{PUBLIC_URL}/user/authorized"))
         .redirect_uri(format!("{PUBLIC_URL}/user/signed-out"))
         .clock(move || clock.now())

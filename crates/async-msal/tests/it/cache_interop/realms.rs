@@ -46,7 +46,10 @@ const CIAM: Realm = Realm {
 impl Realm {
     async fn shared(&self, release: &'static str) -> (Shared, TempDir) {
         let extra_hosts = vec![self.host.to_owned(), "login.microsoftonline.com".to_owned()];
-        let builder = Emulator::builder().redirect_uri(REDIRECT).tls(TlsMode::ThrowAway { extra_hosts });
+        let builder = Emulator::builder()
+            .shared_signing_key()
+            .redirect_uri(REDIRECT)
+            .tls(TlsMode::ThrowAway { extra_hosts });
         let emulator = builder.start().await.unwrap();
         emulator.admin().strict_single_use_refresh(true);
         let proxy = format!("http://{}", tunnel(emulator.address()).await);
