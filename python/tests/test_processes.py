@@ -86,7 +86,8 @@ def test_a_process_that_forks_before_its_first_request_works_in_every_child(opti
         """
         app = async_msal.ConfidentialClientApplication(**options)
         children = [os.fork(), os.fork()]
-        print(asyncio.run(app.acquire_token_for_client(APP))["token_source"], flush=True)
+        source = asyncio.run(app.acquire_token_for_client(APP))["token_source"]
+        os.write(1, f"{source}\\n".encode())
         while all(children):
             try:
                 os.wait()
