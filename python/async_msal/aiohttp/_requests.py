@@ -1,9 +1,10 @@
 """Requests with the user's token: to whom, by what client, and with what body."""
 
+import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from aiohttp import DummyCookieJar, web
+from aiohttp import DummyCookieJar, TCPConnector, web
 from aiohttp.client import ClientSession
 from multidict import CIMultiDict
 
@@ -30,8 +31,14 @@ def client_session(owner: Any) -> ClientSession:
         if event_loop is None or not event_loop.is_closed():
             return found
         found.detach()
+    trust = None
+    if path := getattr(ENV, "CA_FILE", ""):
+        trust = ssl.create_default_context()
+        trust.load_verify_locations(path)
     # Of many users: a cookie that an answer sets would go out with the next one's request.
-    made = ClientSession(trust_env=True, cookie_jar=DummyCookieJar())
+    made = ClientSession(
+        trust_env=True, cookie_jar=DummyCookieJar(), connector=TCPConnector(ssl=trust) if trust else None
+    )
     owner.client_session = owner._clientsession = made
     return made
 
@@ -44,6 +51,8 @@ def check_host(client: ClientSession, url: "StrOrURL") -> None:
     listed = [host.strip().lower() for host in str(getattr(ENV, "ALLOWED_HOSTS", "")).split(",")]
     host = (parts.hostname or "").lower()
     allowed = host in GRAPH_HOSTS and parts.port in (None, 443) or host in listed or parts.netloc.lower() in listed
+    if not allowed and (graph := getattr(ENV, "GRAPH_URL", "")):
+        allowed = urlsplit(graph).netloc.lower() == parts.netloc.lower()
     if not host or not allowed:
         raise web.HTTPForbidden(text="This host does not get the user's token. ALLOWED_HOSTS names those that do.")
     if parts.scheme != "https" and not helpers.is_loopback(host):

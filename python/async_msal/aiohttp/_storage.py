@@ -216,9 +216,7 @@ class RedisStorage(redis_storage.RedisStorage):
     async def _create(self, request: web.Request, sessions: "_native.Sessions", session: StoredSession) -> str:
         items, replaces = dict(session._mapping), []
         if session._signed_in or session._broken:
-            kept = items.pop(_REPLACES, None)
-            replaces = [old for old in kept if isinstance(old, str) and _IS_ID(old)] if isinstance(kept, list) else []
-            replaces.append(session.identity)
+            replaces = [*_ids(items.pop(_REPLACES, None)), session.identity]
             session._mapping.pop(_REPLACES, None)
         elif "flow_cache" in items:
             if earlier := await self._earlier(request, sessions):
@@ -236,9 +234,11 @@ class RedisStorage(redis_storage.RedisStorage):
         text = await _of_redis(sessions.load(cookie))
         if text is None:
             return []
-        kept = self._opened(cookie, text)._mapping.get(_REPLACES)
-        kept = [old for old in kept if isinstance(old, str)] if isinstance(kept, list) else []
-        return [*kept, cookie][-_MOST_REPLACED:]
+        items = self._opened(cookie, text)._mapping
+        earlier = _ids(items.get(_REPLACES))
+        if items.get("token_cache"):
+            earlier.append(cookie)
+        return earlier[-_MOST_REPLACED:]
 
     async def _patch(self, sessions: "_native.Sessions", session_id: str, session: StoredSession) -> bool:
         """Writes what was changed; False where the session has ended."""
@@ -338,6 +338,10 @@ def _parts(data: Any) -> tuple[int | None, dict[str, Any]]:
     except (ValueError, OverflowError):
         number = 0
     return (number, data["session"]) if number > 0 else (None, {})
+
+
+def _ids(value: Any) -> list[str]:
+    return [text for text in value if isinstance(text, str) and _IS_ID(text)] if isinstance(value, list) else []
 
 
 def _text(encoded: Any) -> str:

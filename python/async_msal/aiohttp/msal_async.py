@@ -296,7 +296,12 @@ class AsyncMSAL:
         user and the manager are, and calls ENV.login_callback. Gives whether it succeeded, and messages, as plain text."""
         auth_response = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
         assert isinstance(self.session, Session)
-        msg = self._missing(auth_response)
+        if not auth_response.get("state") or not (auth_response.get("code") or auth_response.get("error")):
+            received = f"Received auth_response: {sorted(auth_response)}"
+            return False, ["Expected 'code' and 'state' in auth_response", received]
+        msg = self._unexpected(auth_response)
+        if msg and not auth_response.get("code"):
+            return False, msg
         redirect = self.redirect
         self.redirect = "/" + (redirect if isinstance(redirect, str) else "").lstrip("/")
         if msg:
@@ -321,15 +326,16 @@ class AsyncMSAL:
             await self._call_back()
         return True, msg
 
-    def _missing(self, auth_response: dict[str, str]) -> list[str]:
-        if not auth_response.get("state") or not (auth_response.get("code") or auth_response.get("error")):
-            received = f"Received auth_response: {sorted(auth_response)}"
-            return ["Expected 'code' and 'state' in auth_response", received]
+    def _unexpected(self, auth_response: dict[str, str]) -> list[str]:
         msg = []
         if cast(Session, self.session).new:
             msg.append("Warning: This is a new session and may not have all expected values.")
-        if not self.session.get(self.flow_cache_key):
+        flow = self.session.get(self.flow_cache_key)
+        if not flow:
             msg.append(f"Expected '{self.flow_cache_key}' in session")
+        elif not msg and (not isinstance(flow, dict) or flow.get("state") != auth_response["state"]):
+            # Another site can have a browser post anything: that must not use up the sign-in in progress.
+            msg.append("The answer belongs to another sign-in. Sign in again.")
         return msg
 
     async def _call_back(self) -> None:

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from async_msal.aiohttp import AsyncMSAL
 
-from .conftest import SCOPES, Running, application, expire, sign_in, storage_for
+from session_parts import SCOPES, Running, application, expire, sign_in, storage_for
 
 
 def test_a_sign_in_gets_a_new_id_and_the_old_record_is_deleted(env, emulator, redis):
