@@ -25,6 +25,7 @@ from redis.asyncio import connection as redis_connection
 
 from .. import _native
 from ._clients import Core, core
+from ._lane import Address, LaneError, Lanes
 from .settings import ENV
 
 _LOG = logging.getLogger(__name__)
@@ -36,6 +37,9 @@ _MOST_REPLACED = 8
 _MAX_AGE = 3600 * 24 * 90
 #: More than this are not kept.
 _MOST = 32
+#: A session is seen to so often at most, in seconds; more of them are not remembered for it.
+_CARE_EVERY = 60.0
+_MOST_SEEN = 4096
 
 _SESSIONS: "OrderedDict[Any, _native.Sessions]" = OrderedDict()
 _LAST_STORAGE: "weakref.ref[RedisStorage] | None" = None
@@ -140,6 +144,10 @@ class RedisStorage(redis_storage.RedisStorage):
         global _LAST_STORAGE
         _LAST_STORAGE = weakref.ref(self)
         self._address = redis_address(redis_pool)
+        self._lanes = None if self._address is None else Lanes(self._address)
+        self._prefix = f"{self.cookie_name}_"
+        #: When a session was seen to by `_native` last.
+        self._seen: dict[str, float] = {}
         self._native_of: tuple[Core, _native.Sessions] | None = None
         self._foreign = self._why_foreign(key_factory)
         if self._foreign:
@@ -177,10 +185,42 @@ class RedisStorage(redis_storage.RedisStorage):
         cookie = self.load_cookie(request)
         if cookie is None or not _IS_ID(cookie):
             return StoredSession(self, None, data=None, new=True)
-        text = await _of_redis(sessions.load(cookie))
+        text = await self._read(sessions, cookie)
         if text is None:
             return StoredSession(self, None, data=None, new=True)
-        return self._opened(cookie, text)
+        session = self._opened(cookie, text)
+        if self._needs_care(session):
+            self._care_for(sessions, cookie)
+        return session
+
+    async def _read(self, sessions: "_native.Sessions", session_id: str) -> str | None:
+        lane = self._lanes.get() if self._lanes is not None else None
+        if lane is not None:
+            try:
+                value = await lane.get(self._prefix + session_id)
+                return None if value is None else value.decode("utf-8", "replace")
+            except LaneError:
+                pass
+        text: str | None = await _of_redis(sessions.load(session_id))
+        return text
+
+    def _needs_care(self, session: StoredSession) -> bool:
+        """Whether the index may not know who is signed in, or the record's life is to be lengthened."""
+        items = session._mapping
+        if not items:
+            return False
+        unknown = "token_cache" in items and "async_msal" not in items
+        return unknown or self.max_age is not None and (time.time() - session._created) * 10 > self.max_age
+
+    def _care_for(self, sessions: "_native.Sessions", session_id: str) -> None:
+        now = time.monotonic()
+        if now - self._seen.get(session_id, -_CARE_EVERY) < _CARE_EVERY:
+            return
+        if len(self._seen) >= _MOST_SEEN:
+            self._seen.clear()
+        self._seen[session_id] = now
+        # Reading is enough: what is missing is done behind its back.
+        sessions.load(session_id).add_done_callback(lambda done: done.cancelled() or done.exception())
 
     def _opened(self, session_id: str, text: str) -> StoredSession:
         try:
@@ -231,7 +271,7 @@ class RedisStorage(redis_storage.RedisStorage):
         cookie = self.load_cookie(request)
         if cookie is None or not _IS_ID(cookie):
             return []
-        text = await _of_redis(sessions.load(cookie))
+        text = await self._read(sessions, cookie)
         if text is None:
             return []
         items = self._opened(cookie, text)._mapping
@@ -274,7 +314,7 @@ def runtime_sessions(client: Core | None = None, cookie_name: str | None = None)
 
 
 def _sessions(
-    client: Core, address: tuple[str, bytes | None], cookie_name: str, max_age: int | None
+    client: Core, address: Address, cookie_name: str, max_age: int | None
 ) -> "_native.Sessions":
     key = (client, address, cookie_name, max_age)
     found = _SESSIONS.get(key)
@@ -288,7 +328,7 @@ def _sessions(
     return found
 
 
-def redis_address(redis: Any) -> tuple[str, bytes | None] | None:
+def redis_address(redis: Any) -> Address | None:
     """Where a client of redis-py connects to, and whom it trusts; None where that cannot be read."""
     pool = getattr(redis, "connection_pool", None)
     kinds = (redis_connection.ConnectionPool, redis_connection.BlockingConnectionPool)
@@ -297,7 +337,7 @@ def redis_address(redis: Any) -> tuple[str, bytes | None] | None:
     return _address({"connection_class": pool.connection_class, **pool.connection_kwargs})
 
 
-def _address(settings: dict[str, Any]) -> tuple[str, bytes | None] | None:
+def _address(settings: dict[str, Any]) -> Address | None:
     kind = settings.get("connection_class", redis_connection.Connection)
     secure = kind is redis_connection.SSLConnection
     if not secure and kind is not redis_connection.Connection or settings.get("credential_provider") is not None:
@@ -316,7 +356,7 @@ def _address(settings: dict[str, Any]) -> tuple[str, bytes | None] | None:
     host = str(settings.get("host", "localhost"))
     host = f"[{host}]" if ":" in host else host
     url = f"redis{'s' if secure else ''}://{login}{host}:{settings.get('port', 6379)}/{settings.get('db') or 0}"
-    return url, ca_pem
+    return Address(url, ca_pem)
 
 
 def _ca_pem(settings: dict[str, Any]) -> bytes | None:
