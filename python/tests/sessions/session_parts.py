@@ -150,3 +150,10 @@ def expire(redis_server, session_id):
         entry["expires_on"] = "1000"
     record["session"]["token_cache"] = json.dumps(cache)
     redis_server.client.set(f"{ENV.COOKIE_NAME}_{session_id}", json.dumps(record), keepttl=True)
+
+
+async def until(condition, limit=5.0):
+    """Waits for it, while the loop goes on."""
+    async with asyncio.timeout(limit):
+        while not condition():
+            await asyncio.sleep(0.01)
