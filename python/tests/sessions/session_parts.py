@@ -25,10 +25,13 @@ class RedisServer:
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
             self.port = listener.getsockname()[1]
-        command = ["redis-server", "--port", str(self.port), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.client = redis_py.Redis(port=self.port, decode_responses=True)
+        self.start()
+
+    def start(self):
+        command = ["redis-server", "--port", str(self.port), "--save", "", "--appendonly", "no", "--bind", "127.0.0.1"]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         for _ in range(200):
             try:
                 self.client.ping()
@@ -36,6 +39,12 @@ class RedisServer:
             except redis_py.ConnectionError:
                 time.sleep(0.02)
         raise RuntimeError("redis-server did not start")
+
+    def restart(self):
+        """Empty by then."""
+        self.process.kill()
+        self.process.wait(10)
+        self.start()
 
     def stop(self):
         self.client.close()
@@ -71,8 +80,11 @@ class Browser:
         headers = {"Cookie": f"{ENV.COOKIE_NAME}={sent}"} if sent else {}
         answer = await self.client.request(method, path, headers=headers, allow_redirects=False, **named)
         answer.text_read = await answer.text()
-        if (given := answer.cookies.get(ENV.COOKIE_NAME)) is not None and cookie is None:
-            self.cookie = given.value or None
+        # aiohttp's client drops cookies of more than 4 KB.
+        given = [value for value in answer.headers.getall("Set-Cookie", []) if value.startswith(f"{ENV.COOKIE_NAME}=")]
+        answer.session_cookie = given[0].split(";")[0].partition("=")[2].strip('"') if given else None
+        if given and cookie is None:
+            self.cookie = answer.session_cookie or None
         return answer
 
 
