@@ -160,6 +160,13 @@ def return_address(base: str, target: str) -> str:
     return origin + (path if _is_plain(path) and not {".", ".."} & set(segments) else "/")
 
 
+def kept_address(address: Any) -> str:
+    """What a session says where to go: a path, or an address on loopback. Another program may have written it."""
+    address = address if isinstance(address, str) else ""
+    address = address.removeprefix("/") if address.startswith(("/http://", "/https://")) else address
+    return address if loopback_origin(address) else return_address("", address)
+
+
 def loopback_origin(address: str) -> str:
     """``http://localhost:3000`` of an address there, ``""`` of every other."""
     if not _is_plain(address):

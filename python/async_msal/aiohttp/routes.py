@@ -20,6 +20,7 @@ from .helpers import (
     html_wrap,
     is_loopback,
     is_own_host,
+    kept_address,
     loopback_origin,
     return_address,
 )
@@ -87,7 +88,7 @@ async def user_authorized(request: web.Request) -> web.Response:
     ok, msg = await aiomsal.async_acquire_token_by_auth_code_flow_plus(request)
     if not ok or msg:
         return web.Response(text=html_wrap(msg), content_type="text/html")
-    target = _kept_address(aiomsal.redirect)
+    target = kept_address(aiomsal.redirect)
     aiomsal.redirect = ""
     raise web.HTTPFound(target)
 
@@ -180,14 +181,6 @@ async def _answer(test: Callable[[Any], Any | Awaitable[Any]], ses: AsyncMSAL) -
 
 def _referer(request: web.Request) -> str:
     return request.headers.get("Referer", "")
-
-
-def _kept_address(address: Any) -> str:
-    """What a session says where to go: a path, or an address on loopback. Another program may have written it."""
-    address = address if isinstance(address, str) else ""
-    address = address.removeprefix("/") if address.startswith(("/http://", "/https://")) else address
-    origin = loopback_origin(address)
-    return return_address(address, "") if origin else return_address("", address)
 
 
 def _after_logout(request: web.Request, to: str) -> str:

@@ -215,7 +215,7 @@ class TestWhereASignInLeads:
         ],
     )
     def test_what_a_session_says_is_checked_too(self, kept, address):
-        assert routes._kept_address(kept) == address
+        assert helpers.kept_address(kept) == address
 
 
 class TestSignOut:
@@ -261,6 +261,46 @@ class TestDebugRoute:
     def test_stores_nothing_for_visitors(self, settings):
         settings.DEBUG_ROUTE = True
         assert "Set-Cookie" not in get("/user/debug")[1]
+
+
+class TestPhoto:
+    def photo(self, monkeypatch, status, headers, body=b"picture"):
+        class Content:
+            async def iter_chunked(self, size):
+                yield body
+
+        answer = FakeAnswer(status, None)
+        answer.headers, answer.content = headers, Content()
+        answer.content_type = headers.get("Content-Type", "application/octet-stream")
+
+        @contextlib.asynccontextmanager
+        async def graph(self, url):
+            assert url == "https://graph.microsoft.com/v1.0/me/photo/$value"
+            yield answer
+
+        monkeypatch.setattr(AsyncMSAL, "get", graph)
+        return get("/user/photo", items={"mail": "ada@x"})
+
+    def test_is_passed_on_without_graph_s_other_headers(self, monkeypatch):
+        status, headers, text = self.photo(
+            monkeypatch, 200, {"Content-Type": "image/jpeg", "Content-Length": "7", "Set-Cookie": "a=b", "Server": "graph"}
+        )
+        assert (status, text, headers["Content-Type"], headers["Content-Length"]) == (200, "picture", "image/jpeg", "7")
+        assert headers["Cache-Control"] == "private, max-age=3600" and headers["X-Content-Type-Options"] == "nosniff"
+        assert "Set-Cookie" not in headers and headers["Server"] != "graph"
+
+    def test_its_length_is_not_that_of_a_compressed_answer(self, monkeypatch):
+        headers = {"Content-Type": "image/png", "Content-Length": "3", "Content-Encoding": "gzip"}
+        status, _, text = self.photo(monkeypatch, 200, headers)
+        assert (status, text) == (200, "picture")
+
+    @pytest.mark.parametrize("kind", ["text/html", "image/svg+xml"])
+    def test_what_is_no_picture_is_not_passed_on(self, monkeypatch, kind):
+        status, _, text = self.photo(monkeypatch, 200, {"Content-Type": kind}, b"<script>")
+        assert status == 502 and "<script>" not in text
+
+    def test_a_user_without_one(self, monkeypatch):
+        assert self.photo(monkeypatch, 404, {"Content-Type": "application/json"})[0] == 404
 
 
 class TestPages:
