@@ -3,8 +3,9 @@
     pip install 'async-msal[aiohttp]'
     python examples/python/aiohttp_app.py
 
-Settings come from the environment: ``SP_APP_ID``, ``SP_APP_PW``, ``SP_AUTHORITY``, ``DOMAIN``, ``REDIS`` and ``PUBLIC_URL``, where the
-application is reached. ``async-msal emulator`` prints them for a try without a tenant. Open ``PUBLIC_URL/user/login``.
+Settings come from the environment: ``SP_APP_ID``, ``SP_APP_PW``, ``SP_AUTHORITY``, ``DOMAIN``, ``REDIS``, and the
+application's address, ``PUBLIC_URL``. For a try without a tenant ``async-msal emulator`` prints all of them but ``DOMAIN``
+(``localhost``) and ``REDIS``.
 """
 
 import os

@@ -1,7 +1,7 @@
 """A drop-in for aiohttp_msal: sign-in with Microsoft for aiohttp applications.
 
-Write ``async_msal.aiohttp`` for ``aiohttp_msal`` in the imports; everything else stays. What differs on purpose stands in
-``docs/python-differences.md``.
+Write ``async_msal.aiohttp`` for ``aiohttp_msal`` in the imports; everything else stays. What differs on purpose
+stands in ``docs/python-differences.md``.
 """
 
 import logging
@@ -136,8 +136,9 @@ async def app_init_redis_session(
     """Keeps sessions in Redis: ``ENV.REDIS``, or ``ENV.database`` where the application has set it.
 
     First the authority is asked for its metadata, with :func:`check_proxy` or ``check_proxy_cb``. The cookie is Secure,
-    HttpOnly, for ``ENV.DOMAIN`` and ``max_age`` seconds (None: for the browser's session). ``samesite`` must stay ``None`` as
-    long as the authority answers with a form (``response_mode="form_post"``), which browsers send without other cookies.
+    HttpOnly, for ``ENV.DOMAIN`` and ``max_age`` seconds (None: for the browser's session). ``samesite`` must stay
+    ``None`` as long as the authority answers with a form (``response_mode="form_post"``): browsers send that with no
+    other cookie.
     """
     from redis.asyncio import from_url
 

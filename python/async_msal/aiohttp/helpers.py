@@ -111,9 +111,9 @@ def html_wrap(msgs: Sequence[str]) -> str:
 def get_url(request: web.Request, path: str = "", https_proxy: bool = True) -> str:
     """The address of a path here, as browsers see it.
 
-    From ``ENV.PUBLIC_URL`` where it is set. Else from the request's host, if that is ``ENV.DOMAIN``, below it, or loopback;
-    any other host gets a 400: whoever sends the request chooses it. ``https_proxy``: the scheme is https, whatever the
-    proxy in front of the application speaks to it.
+    From ``ENV.PUBLIC_URL`` where it is set. Else from the request's host, if that is ``ENV.DOMAIN``, below it, or
+    loopback; any other host gets a 400: whoever sends the request chooses it. ``https_proxy``: the scheme is https,
+    whatever the proxy in front of the application speaks to it.
     """
     tail = "/" + path.lstrip("/")
     if ENV.PUBLIC_URL:
@@ -150,7 +150,7 @@ def is_own_host(host: str) -> bool:
 def return_address(base: str, target: str) -> str:
     """Where a sign-in or a sign-out may lead: a path here, or an address on loopback where ``base`` is one.
 
-    ``base`` is what the browser named as its page (``Referer``), ``target`` a path after it. Anything else becomes ``/``.
+    ``base`` is what the browser named as its page (``Referer``), ``target`` a path after it. Anything else is ``/``.
     """
     origin = loopback_origin(base)
     if origin and not target:

@@ -61,8 +61,8 @@ async def session_iter(
 async def session_clean(redis: Redis, *, max_age: int = 90, expected_keys: Iterable[str] | None = None) -> None:
     """Removes sessions that are older than ``max_age`` days, and those in which nobody is signed in.
 
-    A sign-in in progress is kept for an hour. ``expected_keys``: the items without which a session is removed, in the place
-    of ``mail``.
+    A sign-in in progress is kept for an hour. ``expected_keys``: the items without which a session is removed, in the
+    place of ``mail``.
     """
     removed = kept = 0
     now = int(time.time())
@@ -106,7 +106,7 @@ async def get_session(cls: type[T], email: str, /, *, redis: Redis | None = None
 async def get_session(*args: Any, redis: Redis | None = None, scope: str = "", **named: Any) -> Any:
     """The session of a user, by the exact address: ``get_session(email)`` or ``get_session(cls, email)``.
 
-    The newest one, if there are several. ``scope``: only one whose tokens have this scope. ValueError where there is none.
+    The newest one, if there are several. ``scope``: only one whose tokens have this scope. ValueError if there is none.
     Its ``get_token`` works from any thread, and after the loop that found it has closed.
     """
     cls, email = _asked(args, named)

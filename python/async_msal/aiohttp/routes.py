@@ -74,7 +74,7 @@ def get_route(request: web.Request, url: str) -> str:
 @ROUTES.get(URI_USER_LOGIN)
 @ROUTES.get(f"{URI_USER_LOGIN}/{{to:.+$}}")
 async def user_login(request: web.Request) -> web.Response:
-    """Sends the browser to the authority's sign-in page. After it, the browser comes to the path after ``/user/login``."""
+    """Sends the browser to the authority's sign-in page. Then it comes to the path after ``/user/login/``."""
     redirect_uri = get_url(request, URI_USER_AUTHORIZED)
     session = await new_session(request)
     session[SESSION_REDIRECT] = return_address(_referer(request), request.match_info.get("to", ""))

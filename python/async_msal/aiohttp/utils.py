@@ -22,9 +22,7 @@ def async_wrap(func: Callable[..., T]) -> Callable[..., Coroutine[None, None, T]
     """
 
     @wraps(func)
-    async def run(
-        *args: Any, loop: asyncio.AbstractEventLoop | None = None, executor: Any = None, **kwargs: Any
-    ) -> T:
+    async def run(*args: Any, loop: asyncio.AbstractEventLoop | None = None, executor: Any = None, **kwargs: Any) -> T:
         if loop is None and executor is None:
             return await asyncio.to_thread(func, *args, **kwargs)
         loop = loop or asyncio.get_running_loop()
@@ -34,7 +32,7 @@ def async_wrap(func: Callable[..., T]) -> Callable[..., Coroutine[None, None, T]
 
 
 class dict_property(property):
-    """An attribute that lives in a dict of the object. Reading a missing one gives ``""``, setting ``""`` removes it."""
+    """An attribute that lives in a dict of the object. A missing one reads ``""``, setting ``""`` removes it."""
 
     def __init__(self, dict_name: str, prop_name: str) -> None:
         super().__init__()

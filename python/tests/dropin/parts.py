@@ -1,4 +1,4 @@
-"""What the tests of the drop-in share: servers, a browser without a screen, and the virtual environments of aiohttp_msal."""
+"""What the tests of the drop-in share: servers, a browser without a screen, virtual environments of aiohttp_msal."""
 
 import http.client
 import json
@@ -89,7 +89,10 @@ class Server:
         port = urllib.parse.urlsplit(emulator.base).port
         self.process = subprocess.Popen(
             [python, str(HERE / "serve.py"), package, str(HERE / app), str(port)],
-            env=environment, stdout=subprocess.PIPE, text=True, cwd="/",
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd="/",
         )
         self.port = None
 
@@ -124,7 +127,9 @@ class Server:
         self.process.stdout.close()
 
 
-def sign_in(server, emulator, *, login="/user/login", back="/user/authorized", finish_at=None, person="ada@contoso.example"):
+def sign_in(
+    server, emulator, *, login="/user/login", back="/user/authorized", finish_at=None, person="ada@contoso.example"
+):
     """A whole sign-in; the session id after it."""
     begun = server.ask("GET", login)
     assert begun.status == 302, begun

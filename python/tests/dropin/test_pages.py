@@ -6,7 +6,7 @@ import functools
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer, make_mocked_request
+from aiohttp.test_utils import TestClient, TestServer
 from aiohttp_session import SimpleCookieStorage, get_session, new_session
 from aiohttp_session import setup as setup_sessions
 
@@ -20,8 +20,16 @@ AUTHORITY = "https://login.microsoftonline.com/11111111-2222-3333-4444-555555555
 @pytest.fixture(autouse=True)
 def settings(monkeypatch):
     for name, value in {
-        "SP_APP_ID": "client", "SP_APP_PW": "secret", "SP_AUTHORITY": AUTHORITY, "DOMAIN": "contoso.example",
-        "PUBLIC_URL": "", "GRAPH_URL": "", "CA_FILE": "", "DEBUG_ROUTE": False, "info": dict(ENV.info), "login_callback": [],
+        "SP_APP_ID": "client",
+        "SP_APP_PW": "secret",
+        "SP_AUTHORITY": AUTHORITY,
+        "DOMAIN": "contoso.example",
+        "PUBLIC_URL": "",
+        "GRAPH_URL": "",
+        "CA_FILE": "",
+        "DEBUG_ROUTE": False,
+        "info": dict(ENV.info),
+        "login_callback": [],
     }.items():
         monkeypatch.setattr(ENV, name, value)
     return ENV
@@ -115,10 +123,19 @@ class TestMsalSession:
     @pytest.mark.parametrize(
         "checks,at_least_one,status",
         [
-            ((), False, 200), ((yes,), False, 200), ((yes, no), False, 403), ((no, yes), False, 403),
-            ((), True, 403), ((no, yes), True, 200), ((no, no), True, 403), ((functools.partial(no),), False, 403),
-            ((auth_or(no, yes),), False, 200), ((auth_or(no, no),), False, 403), ((auth_ok,), False, 200),
-            ((authenticated, yes), False, 200), ((auth_or(functools.partial(no)),), False, 403),
+            ((), False, 200),
+            ((yes,), False, 200),
+            ((yes, no), False, 403),
+            ((no, yes), False, 403),
+            ((), True, 403),
+            ((no, yes), True, 200),
+            ((no, no), True, 403),
+            ((functools.partial(no),), False, 403),
+            ((auth_or(no, yes),), False, 200),
+            ((auth_or(no, no),), False, 403),
+            ((auth_ok,), False, 200),
+            ((authenticated, yes), False, 200),
+            ((auth_or(functools.partial(no)),), False, 403),
         ],
     )
     def test_checks(self, checks, at_least_one, status):
@@ -145,77 +162,8 @@ class TestMsalSession:
                 pass
 
 
-class TestTheApplicationsAddress:
-    @pytest.mark.parametrize("host", ["contoso.example", "app.contoso.example:8443", "localhost:8080", "127.0.0.1", "[::1]:80"])
-    def test_is_the_host_that_is_ours(self, host):
-        request = make_mocked_request("GET", "/user/login", headers={"Host": host})
-        assert helpers.get_url(request, "user/authorized") == f"https://{host.removesuffix(':80')}/user/authorized"
-
-    @pytest.mark.parametrize(
-        "host", ["evil.example", "contoso.example.evil.example", "evilcontoso.example", "localhost.evil.example", "a@evil.example", ""]
-    )
-    def test_is_no_other_host(self, host):
-        request = make_mocked_request("GET", "/user/login", headers={"Host": host})
-        with pytest.raises(web.HTTPBadRequest):
-            helpers.get_url(request, "user/authorized")
-
-    def test_is_public_url_where_that_is_set(self, settings):
-        settings.PUBLIC_URL = "https://public.example/base/"
-        request = make_mocked_request("GET", "/user/login", headers={"Host": "evil.example"})
-        assert helpers.get_url(request, "user/authorized") == "https://public.example/base/user/authorized"
-
-    def test_a_public_url_that_is_none_is_named(self, settings):
-        settings.PUBLIC_URL = "/app"
-        with pytest.raises(ValueError, match="PUBLIC_URL"):
-            helpers.get_url(make_mocked_request("GET", "/", headers={"Host": "contoso.example"}), "")
-
-    def test_get_route_keeps_http_on_loopback(self):
-        at_home = make_mocked_request("GET", "/", headers={"Host": "localhost:8080"})
-        outside = make_mocked_request("GET", "/", headers={"Host": "contoso.example"})
-        assert routes.get_route(at_home, "user/authorized") == "http://localhost:8080/user/authorized"
-        assert routes.get_route(outside, "user/authorized") == "https://contoso.example/user/authorized"
-
-    def test_a_login_for_another_host_is_refused(self):
-        assert get("/user/login", headers={"Host": "evil.example"})[0] == 400
-
-
-class TestWhereASignInLeads:
-    @pytest.mark.parametrize(
-        "referer,target,address",
-        [
-            ("", "", "/"),
-            ("", "in/here", "/in/here"),
-            ("http://localhost:3000/page?a=b", "", "http://localhost:3000/page?a=b"),
-            ("http://localhost:3000/page", "in", "http://localhost:3000/in"),
-            ("http://127.0.0.1:3000/", "in", "http://127.0.0.1:3000/in"),
-            ("https://evil.example/localhost", "", "/"),
-            ("https://localhost.evil.example/", "in", "/in"),
-            ("https://localhost@evil.example/", "in", "/in"),
-            ("https://evil.example/#localhost", "in", "/in"),
-            ("https://contoso.example/page", "", "/"),
-            ("", "/evil.example", "/evil.example"),
-            ("", "//evil.example", "/evil.example"),
-            ("", "\\evil.example", "/evil.example"),
-            ("", "a\\..\\evil.example", "/"),
-            ("", "..//evil.example", "/"),
-            ("", "x\r\nSet-Cookie: a=b", "/"),
-            ("http://localhost:3000/\r\n", "in", "/in"),
-            ("http://localhost:99999/", "in", "/in"),
-        ],
-    )
-    def test_only_here_or_to_this_machine(self, referer, target, address):
-        assert helpers.return_address(referer, target) == address
-
-    @pytest.mark.parametrize(
-        "kept,address",
-        [
-            ("/in", "/in"), ("in", "/in"), ("//evil.example", "/evil.example"), ("https://evil.example/", "/https://evil.example/"),
-            ("/http://localhost:3000/in", "http://localhost:3000/in"), ("http://localhost:3000/in", "http://localhost:3000/in"),
-            ("javascript:alert(1)", "/javascript:alert(1)"), ("", "/"), (None, "/"), (5, "/"),
-        ],
-    )
-    def test_what_a_session_says_is_checked_too(self, kept, address):
-        assert helpers.kept_address(kept) == address
+def test_a_login_for_another_host_is_refused():
+    assert get("/user/login", headers={"Host": "evil.example"})[0] == 400
 
 
 class TestSignOut:
@@ -283,7 +231,9 @@ class TestPhoto:
 
     def test_is_passed_on_without_graph_s_other_headers(self, monkeypatch):
         status, headers, text = self.photo(
-            monkeypatch, 200, {"Content-Type": "image/jpeg", "Content-Length": "7", "Set-Cookie": "a=b", "Server": "graph"}
+            monkeypatch,
+            200,
+            {"Content-Type": "image/jpeg", "Content-Length": "7", "Set-Cookie": "a=b", "Server": "graph"},
         )
         assert (status, text, headers["Content-Type"], headers["Content-Length"]) == (200, "picture", "image/jpeg", "7")
         assert headers["Cache-Control"] == "private, max-age=3600" and headers["X-Content-Type-Options"] == "nosniff"
@@ -382,25 +332,6 @@ class TestUserInfo:
         assert ses.mail == "Ada@x" and self.pauses == sorted(self.pauses)
 
 
-class TestGraphsAddress:
-    @pytest.mark.parametrize(
-        "authority_host,address",
-        [
-            ("login.microsoftonline.com", "https://graph.microsoft.com/v1.0"),
-            ("login.microsoftonline.us", "https://graph.microsoft.us/v1.0"),
-            ("login.chinacloudapi.cn", "https://microsoftgraph.chinacloudapi.cn/v1.0"),
-            ("contoso.ciamlogin.com", "https://graph.microsoft.com/v1.0"),
-        ],
-    )
-    def test_is_that_of_the_cloud(self, settings, authority_host, address):
-        settings.SP_AUTHORITY = f"https://{authority_host}/common"
-        assert helpers.graph_url() == address
-
-    def test_is_set(self, settings):
-        settings.GRAPH_URL = "https://localhost:1234/v1.0/"
-        assert helpers.graph_url() == "https://localhost:1234/v1.0"
-
-
 class TestStarting:
     def test_without_a_domain(self, settings):
         settings.DOMAIN = ""
@@ -449,7 +380,9 @@ class TestStarting:
     def test_check_proxy_asks_the_authority(self, authority, settings, monkeypatch):
         settings.CA_FILE = authority.ca_file
         settings.SP_APP_ID, settings.SP_APP_PW, settings.SP_AUTHORITY = (
-            authority.client_id, authority.client_secret, authority.authority,
+            authority.client_id,
+            authority.client_secret,
+            authority.authority,
         )
         asyncio.run(dropin.check_proxy())
 

@@ -33,8 +33,13 @@ DAY = 24 * 3600
 def settings(monkeypatch, authority, redis_url, redis_client):
     redis_client.flushall()
     for name, value in {
-        "SP_APP_ID": authority.client_id, "SP_APP_PW": authority.client_secret, "SP_AUTHORITY": authority.authority,
-        "DOMAIN": "contoso.example", "REDIS": redis_url, "database": None, "CA_FILE": authority.ca_file,
+        "SP_APP_ID": authority.client_id,
+        "SP_APP_PW": authority.client_secret,
+        "SP_AUTHORITY": authority.authority,
+        "DOMAIN": "contoso.example",
+        "REDIS": redis_url,
+        "database": None,
+        "CA_FILE": authority.ca_file,
     }.items():
         monkeypatch.setattr(ENV, name, value)
 
@@ -46,7 +51,9 @@ def stored(redis_client):
     def put(items, *, created=None, key=None, ttl=1000):
         key = key or f"{ENV.COOKIE_NAME}_{uuid.uuid4().hex}"
         created = int(time.time()) if created is None else created
-        redis_client.set(key, items if isinstance(items, str) else json.dumps({"created": created, "session": items}), ex=ttl)
+        redis_client.set(
+            key, items if isinstance(items, str) else json.dumps({"created": created, "session": items}), ex=ttl
+        )
         return key
 
     return put
@@ -261,7 +268,13 @@ class TestCleaning:
 
     def test_removes_what_cannot_be_read(self, stored, redis_client, caplog):
         kept = {stored({"mail": "ann@x"}), stored("{}"), stored({"mail": "ann@x"}, created="1700000000")}
-        for broken in ("no json", "[1]", '{"created": 5}', '{"created": 5, "session": []}', '{"created": "x", "session": {}}'):
+        for broken in (
+            "no json",
+            "[1]",
+            '{"created": 5}',
+            '{"created": 5, "session": []}',
+            '{"created": "x", "session": {}}',
+        ):
             gone = stored(broken)
         with_redis(invalid_sessions)
         assert keys_left(redis_client) == kept

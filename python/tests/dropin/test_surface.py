@@ -16,6 +16,7 @@ CALLED_OTHERWISE = {
     ("1.0.7", "settings", "MSALSettings"): "1.1 put the prefix before the settings: they go by name",
 }
 
+
 def surfaces():
     for version in VERSIONS:
         for module, names in json.loads((HERE / f"surface-{version}.json").read_text()).items():

@@ -33,7 +33,7 @@ OF_VERSION = {
     "1.": {("back to the page on localhost", "Location"): "Where a sign-in leads"},
     "0.6.7": {
         ("README, login|login.*|back without a code", "session items"): "Items of version 0.6",
-    }
+    },
 }
 
 
@@ -74,7 +74,9 @@ class Transcript:
         shown = dict(items)
         if shown.get("token_cache"):
             shown["token_cache"] = sorted(
-                f"{section} {entry.get('target', '')}" for section, entries in shown["token_cache"].items() for entry in entries.values()
+                f"{section} {entry.get('target', '')}"
+                for section, entries in shown["token_cache"].items()
+                for entry in entries.values()
             )
         if shown.get("flow_cache"):
             flow = shown["flow_cache"]
@@ -91,7 +93,9 @@ class Transcript:
         text = re.sub(r'"debug_previous": [0-9.]+', '"debug_previous": TIME', text)
         if text.startswith("AUTHORITY/oauth2/v2.0/authorize?"):
             query = urllib.parse.parse_qsl(text.split("?")[1])
-            text = "AUTHORITY/oauth2/v2.0/authorize " + json.dumps(sorted((name, self._parameter(name, value)) for name, value in query))
+            text = "AUTHORITY/oauth2/v2.0/authorize " + json.dumps(
+                sorted((name, self._parameter(name, value)) for name, value in query)
+            )
         return text
 
     def _parameter(self, name, value):
@@ -113,10 +117,16 @@ def travel(script):
     script.step("guarded, signed out", "GET", "/me")
     script.step("photo, signed out", "GET", "/user/photo")
     script.step("logout, signed out", "GET", "/user/logout")
-    script.step("back without a cookie", "POST", "/user/authorized", form={"code": "c", "state": "s", "session_state": "x"})
+    script.step(
+        "back without a cookie", "POST", "/user/authorized", form={"code": "c", "state": "s", "session_state": "x"}
+    )
     script.step("login for another host", "GET", "/user/login", host="evil.example", session=None)
     script.step(
-        "login from another site's page", "GET", "/user/login/in", session=None, headers={"Referer": "https://evil.example/?localhost"}
+        "login from another site's page",
+        "GET",
+        "/user/login/in",
+        session=None,
+        headers={"Referer": "https://evil.example/?localhost"},
     )
     page = {"Referer": "http://localhost:3000/"}
     begun = script.step("login from a page on localhost", "GET", "/user/login/in", headers=page)
