@@ -139,11 +139,13 @@ def _asked(args: tuple[Any, ...], named: dict[str, Any]) -> tuple[type[AsyncMSAL
 
 
 async def _find(email: str, redis: Redis | None) -> list[tuple[str, int, dict[str, Any]]]:
-    """By the index; by a scan where the application brings a client whose settings cannot be read."""
+    """By the index. By a scan where it knows nobody, as long as another package has written the session, and where the
+    application brings a client of its own."""
     sessions = None if redis is not None and redis is not ENV.database else _runtime_sessions()
     if sessions is not None:
         entries = await sessions.find(mail=email)
-        return [(key, int(created), ENV.json_loads(items)) for key, created, items in entries]
+        if entries:
+            return [(key, int(created), ENV.json_loads(items)) for key, created, items in entries]
     async with AsyncExitStack() as stack:
         if redis is None:
             redis = await stack.enter_async_context(get_redis())

@@ -20,6 +20,7 @@ DIFFERENCES = {
     ("sign-in, back|back to the page on localhost|README, back", "cookie|session id"): "A new session id at sign-in",
     ("login for another host", ".*"): "The address of the application",
     ("login from another site's page", ".*"): "Where a sign-in leads",
+    ("declined, back", "body|Content-Type|session items|cookie|session id"): "Messages of a sign-in that failed",
     ("back without a code", "body|Content-Type"): "Messages of a sign-in that failed",
     ("back without a cookie", ".*"): "Messages of a sign-in that failed",
     ("the same answer again", ".*"): "Messages of a sign-in that failed",
@@ -80,8 +81,9 @@ class Transcript:
             )
         if shown.get("flow_cache"):
             flow = shown["flow_cache"]
-            shown["flow_cache"] = sorted(flow) + sorted(flow["scope"]) + [flow["redirect_uri"]]
-        shown.pop("async_msal", None)  # who it is, beside the items that aiohttp_msal knows
+            shown["flow_cache"] = sorted(flow.keys() - {"issuer"}) + sorted(flow["scope"]) + [flow["redirect_uri"]]
+        for own in ("async_msal", "async_msal_replaces"):  # "Items in the session"
+            shown.pop(own, None)
         return shown
 
     def _plain(self, text):
@@ -133,8 +135,12 @@ def travel(script):
     script.back("back to the page on localhost", begun.header("Location"))
     script.session = None
     script.step("login to a page", "GET", "/user/login/in/here", session=None)
+    begun = script.step("login, declined", "GET", "/user/login")
+    state = urllib.parse.parse_qs(urllib.parse.urlsplit(begun.header("Location")).query)["state"][0]
+    script.step("declined, back", "POST", "/user/authorized", form={"state": state, "error": "access_denied"})
+    script.session = None
     begun = script.step("login", "GET", "/user/login")
-    script.step("back without a code", "POST", "/user/authorized", form={"state": "s", "error": "access_denied"})
+    script.step("back without a code", "POST", "/user/authorized", form={"state": "s"})
     form = script.back("sign-in, back", begun.header("Location"))
     script.step("info", "GET", "/user/info")
     script.step("info, asked anew", "GET", "/user/info?debug=1")
