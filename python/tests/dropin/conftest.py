@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import redis
 
-import async_msal
 
 sys.path.insert(0, str(Path(__file__).parent))
 from parts import REDIRECT, Server  # noqa: E402
@@ -68,8 +67,3 @@ def servers(authority, redis_url):
     yield start
     for server in started.values():
         server.stop()
-
-
-# The sessions of the drop-in come with its module `msal_async`.
-if not (Path(async_msal.__file__).parent / "aiohttp" / "msal_async.py").exists():
-    collect_ignore_glob = ["test_*.py"]
