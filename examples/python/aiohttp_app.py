@@ -29,13 +29,13 @@ async def home(request: web.Request, ses: AsyncMSAL) -> web.Response:
     return web.Response(text=f'Hello {name}. <a href="/user/logout">Sign out</a>', content_type="text/html")
 
 
-@PAGES.get("/groups")
+@PAGES.get("/profile")
 @msal_session(auth_ok)
-async def groups(request: web.Request, ses: AsyncMSAL) -> web.Response:
+async def profile(request: web.Request, ses: AsyncMSAL) -> web.Response:
     """Only for who is signed in. The token is renewed where it must be."""
-    async with ses.get(f"{graph_url()}/me/memberOf?$select=displayName") as answer:
+    async with ses.get(f"{graph_url()}/me") as answer:
         body = await answer.json()
-    return web.json_response([group["displayName"] for group in body.get("value", [])])
+    return web.json_response({"name": body["displayName"], "mail": body["mail"]})
 
 
 async def welcome(ses: AsyncMSAL) -> None:

@@ -1,6 +1,7 @@
 """The example runs as it stands, with the settings that the emulator prints."""
 
 import http.client
+import json
 import os
 import socket
 import subprocess
@@ -53,14 +54,14 @@ def ask(port, method, path, cookie=None, form=None):
 def test_the_example_signs_in_and_out(running, redis_client):
     port, emulator = running
     assert "Sign in" in ask(port, "GET", "/")[2]
-    assert ask(port, "GET", "/groups")[0] == 403
+    assert ask(port, "GET", "/profile")[0] == 403
     status, location, _, cookie = ask(port, "GET", "/user/login")
     assert status == 302
     form = emulator.sign_in(location)
     status, location, body, cookie = ask(port, "POST", "/user/authorized", cookie, form)
     assert (status, location) == (302, "/"), body
     assert "Hello Ada Marsh" in ask(port, "GET", "/", cookie)[2]
-    assert ask(port, "GET", "/groups", cookie)[0] == 200
+    assert json.loads(ask(port, "GET", "/profile", cookie)[2])["mail"] == "ada@contoso.example"
     assert record(redis_client, cookie)["visits"] == 1
     status, location, _, _ = ask(port, "GET", "/user/logout", cookie)
     assert status == 302 and location.startswith(f"{emulator.authority}/oauth2/v2.0/logout")
