@@ -49,11 +49,7 @@ class Pauses:
 
 def application():
     module = types.ModuleType("application")
-    source = (
-        Path(FILE).read_text().replace("aiohttp_msal", PACKAGE) if PACKAGE != "aiohttp_msal" else Path(FILE).read_text()
-    )
-    source = source.replace(f"import {PACKAGE}\n", f"import {PACKAGE} as aiohttp_msal\n")
-    source = source.replace(f"{PACKAGE}.check_proxy", "aiohttp_msal.check_proxy")
+    source = Path(FILE).read_text().replace("aiohttp_msal", PACKAGE)
     exec(compile(source, FILE, "exec"), module.__dict__)
     return module
 
