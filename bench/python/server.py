@@ -77,7 +77,7 @@ async def main():
     connector = aiohttp.TCPConnector(resolver=EmulatorResolver(), ssl=trust, limit=0)
     msal_async.AsyncMSAL.client_session = aiohttp.ClientSession(connector=connector)
     app = web.Application()
-    await package.app_init_redis_session(app, check_proxy_cb=no_check)
+    await package.app_init_redis_session(app, check_proxy_cb=None if hasattr(package.ENV, "PUBLIC_URL") else no_check)
     app.router.add_routes(routes.ROUTES)
     app.router.add_get("/hello", hello)
     app.router.add_get("/token", token)
