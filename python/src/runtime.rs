@@ -4,8 +4,9 @@
 //! several at once), and none is kept alive.
 
 use std::future::Future;
-use std::sync::OnceLock;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use pyo3::exceptions::PyRuntimeError;
@@ -19,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 const WORKERS: usize = 2;
 /// At the interpreter's end, requests under way get so long to come to theirs.
-const GRACE: Duration = Duration::from_secs(2);
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
 static RUNNING: OnceLock<Running> = OnceLock::new();
 static AT_EXIT: AtomicBool = AtomicBool::new(false);
@@ -86,14 +87,33 @@ fn start(py: Python<'_>) -> PyResult<&'static Running> {
     RUNNING.get().ok_or_else(|| PyRuntimeError::new_err("no runtime"))
 }
 
+/// What has to come to its end before the process does; `None` where that is gone already.
+type BeforeEnd = Box<dyn Fn() -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> + Send>;
+
+/// Taken with Python's lock held, so it is free when the process forks.
+static BEFORE_END: Mutex<Vec<BeforeEnd>> = Mutex::new(Vec::new());
+
+/// Waits for this when the interpreter ends, within the grace.
+pub(crate) fn before_end(
+    work: impl Fn() -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> + Send + 'static,
+) {
+    BEFORE_END.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(work));
+}
+
 /// Runs when the interpreter ends, while it still works.
 fn close(py: Python<'_>) {
     let Some(running) = RUNNING.get().filter(|running| running.pid == std::process::id()) else { return };
     running.closing.store(true, Ordering::Release);
     running.tasks.close();
-    py.detach(|| {
+    let endings = std::mem::take(&mut *BEFORE_END.lock().unwrap_or_else(PoisonError::into_inner));
+    py.detach(move || {
         running.runtime.block_on(async {
-            drop(tokio::time::timeout(GRACE, running.tasks.wait()).await);
+            let ends = endings.iter().filter_map(|ending| ending());
+            let all = async {
+                running.tasks.wait().await;
+                futures_util::future::join_all(ends).await;
+            };
+            drop(tokio::time::timeout(GRACE, all).await);
             running.gone.store(true, Ordering::SeqCst);
             // Whoever is with Python now comes back first: Python is there for them until this function returns.
             for _ in 0..200 {

@@ -22,6 +22,7 @@ use crate::client::Client;
 use crate::convert::{self, object_to_python};
 use crate::error::{Answer, answer, raised};
 use crate::flight::Caller;
+use crate::runtime;
 
 /// Items that a renewal changes.
 const RENEWED: [&str; 2] = ["token_cache", "async_msal"];
@@ -35,7 +36,7 @@ const MOST: usize = 4096;
 /// The sessions under one cookie's name.
 #[pyclass(frozen, module = "async_msal._native")]
 pub(crate) struct Sessions {
-    msal: Msal,
+    msal: Arc<Msal>,
     records: Records,
     /// When a renewal ahead of time was begun last. Taken with Python's lock held.
     ahead: Mutex<HashMap<StoreKey, Instant>>,
@@ -45,6 +46,7 @@ pub(crate) struct Sessions {
 impl Sessions {
     #[new]
     #[pyo3(signature = (client, *, redis_url, cookie_name, max_age=None, secret=None, ca_pem=None))]
+    #[expect(clippy::too_many_arguments, reason = "named one by one in Python")]
     fn new(
         client: &Bound<'_, Client>,
         redis_url: &str,
@@ -74,6 +76,15 @@ impl Sessions {
             .session_absolute(Duration::from_secs(idle.max(LONGEST_LIFE)))
             .build()
             .map_err(|error| PyValueError::new_err(error.to_string()))?;
+        let msal = Arc::new(msal);
+        let ending = Arc::downgrade(&msal);
+        // A renewal nobody waits for has spent its refresh token: it is saved before the process ends.
+        runtime::before_end(move || {
+            let msal = ending.upgrade()?;
+            Some(Box::pin(async move {
+                msal.shutdown(runtime::GRACE).await;
+            }))
+        });
         Ok(Self { records: msal.records(), msal, ahead: Mutex::default() })
     }
 
@@ -181,7 +192,7 @@ impl Sessions {
         if self.begins_now(&key) {
             let records = self.records.clone();
             // A process that cannot renew (a forked child, an interpreter that ends) still has its token.
-            drop(crate::runtime::spawn(py, async move { drop(records.token(&key, &scopes).await) }));
+            drop(runtime::spawn(py, async move { drop(records.token(&key, &scopes).await) }));
         }
         Ok(())
     }

@@ -4,6 +4,8 @@ import asyncio
 import base64
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 
@@ -281,3 +283,28 @@ def test_an_authority_that_is_down_is_an_error_of_the_network(emulator, redis, s
             await ses.async_get_token(SCOPES)
 
     asyncio.run(run())
+
+
+def test_a_renewal_nobody_waits_for_is_saved_before_the_process_ends(env, emulator, redis, signed_in):
+    items = redis.items(signed_in)
+    cache = json.loads(items["token_cache"])
+    for entry in cache["AccessToken"].values():
+        entry["expires_on"], entry["refresh_on"] = str(int(time.time()) + 3000), "1000"
+    redis.put(signed_in, items | {"token_cache": json.dumps(cache)})
+    emulator.fault("token", {"delay_millis": 500})
+    code = (
+        "import asyncio; from async_msal.aiohttp import ENV; from async_msal.aiohttp.redis_tools import get_session\n"
+        "ENV.load('DEMO_'); ses = asyncio.run(get_session('ada@contoso.example'))\n"
+        "print(ses.get_token(['User.Read'])['token_source'])"
+    )
+    environment = os.environ | {
+        "DEMO_SP_APP_ID": emulator.client_id,
+        "DEMO_SP_APP_PW": emulator.client_secret,
+        "DEMO_SP_AUTHORITY": emulator.authority,
+        "DEMO_CA_FILE": emulator.ca_file,
+        "DEMO_REDIS": redis.url,
+    }
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=30)
+    assert done.stdout.strip() == "cache", done.stderr
+    after = json.loads(redis.items(signed_in)["token_cache"])
+    assert after["AccessToken"] != cache["AccessToken"] and emulator.token_requests() == 1

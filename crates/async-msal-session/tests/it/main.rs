@@ -12,6 +12,7 @@ mod issuer;
 mod items;
 mod keys;
 mod nodes_renewal;
+mod record_texts;
 mod records;
 #[cfg(feature = "redis")]
 mod redis;
