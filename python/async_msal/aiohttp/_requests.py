@@ -50,11 +50,10 @@ def check_host(client: ClientSession, url: "StrOrURL") -> None:
     parts = urlsplit(address)
     listed = [host.strip().lower() for host in str(getattr(ENV, "ALLOWED_HOSTS", "")).split(",")]
     host = (parts.hostname or "").lower()
-    # Where the operator says Graph is, port and all.
-    listed.append(urlsplit(helpers.graph_url()).netloc.lower())
-    allowed = host in GRAPH_HOSTS and parts.port in (None, 443) or host in listed or parts.netloc.lower() in listed
-    if not allowed and (graph := getattr(ENV, "GRAPH_URL", "")):
-        allowed = urlsplit(graph).netloc.lower() == parts.netloc.lower()
+    # Where the operator says Graph is, port and all; a host that is listed has all its ports.
+    graph = urlsplit(helpers.graph_url()).netloc.lower()
+    allowed = host in GRAPH_HOSTS and parts.port in (None, 443) or host in listed
+    allowed = allowed or parts.netloc.lower() in (graph, *listed)
     if not host or not allowed:
         raise web.HTTPForbidden(text="This host does not get the user's token. ALLOWED_HOSTS names those that do.")
     if parts.scheme != "https" and not helpers.is_loopback(host):
