@@ -3,6 +3,8 @@
 //! A future is made by the loop that awaits it and resolved by `call_soon_threadsafe`, so any loop will do (uvloop,
 //! several at once), and none is kept alive.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -191,8 +193,9 @@ impl Awaited {
             Err(error) => (false, error.into_value(py).into_bound(py).into_any()),
         };
         let told = settle_function(py).and_then(|settle| {
-            let arguments = (settle, self.future.bind(py), good, value);
-            self.event_loop.bind(py).call_method1(intern!(py, "call_soon_threadsafe"), arguments)
+            let event_loop = self.event_loop.bind(py);
+            let arguments = (settle, event_loop, self.future.bind(py), good, value);
+            event_loop.call_method1(intern!(py, "call_soon_threadsafe"), arguments)
         });
         drop(told);
     }
@@ -205,11 +208,70 @@ fn settle_function(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     Ok(settle.bind(py))
 }
 
-/// On the loop's thread; a future that was cancelled meanwhile is left alone.
+type Settled = (Py<PyAny>, bool, Py<PyAny>);
+
+/// Results of this thread's loop that wait for their turn. Many that come at once (64 sign-ins after a slow answer) would
+/// else be worked off in one turn of the loop, and every other request would wait for all of them.
+struct Line {
+    event_loop: Py<PyAny>,
+    waiting: VecDeque<Settled>,
+}
+
+thread_local! {
+    /// There while a turn is due.
+    static LINE: RefCell<Option<Line>> = const { RefCell::new(None) };
+}
+
+/// On the loop's thread: one result in each turn of the loop.
 #[pyfunction]
-fn settle(future: &Bound<'_, PyAny>, good: bool, value: &Bound<'_, PyAny>) -> PyResult<()> {
-    if !future.call_method0("done")?.is_truthy()? {
-        future.call_method1(if good { "set_result" } else { "set_exception" }, (value,))?;
+fn settle(
+    py: Python<'_>,
+    event_loop: Py<PyAny>,
+    future: Py<PyAny>,
+    good: bool,
+    value: Py<PyAny>,
+) -> PyResult<()> {
+    let left_over = LINE.with_borrow_mut(|line| match line {
+        Some(line) if line.event_loop.is(&event_loop) => {
+            line.waiting.push_back((future.clone_ref(py), good, value.clone_ref(py)));
+            None
+        }
+        // Another loop's line: that one came to its end in the middle of it.
+        line => Some(line.replace(Line { event_loop: event_loop.clone_ref(py), waiting: VecDeque::new() })),
+    });
+    let Some(left_over) = left_over else { return Ok(()) };
+    for result in left_over.into_iter().flat_map(|line| line.waiting) {
+        drop(finish(py, result));
+    }
+    finish(py, (future, good, value))?;
+    next_turn(py, &event_loop)
+}
+
+fn next_turn(py: Python<'_>, event_loop: &Py<PyAny>) -> PyResult<()> {
+    static TURN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let turn = TURN.get_or_try_init(py, || wrap_pyfunction!(turn, py).map(|it| it.into_any().unbind()))?;
+    event_loop.call_method1(py, intern!(py, "call_soon"), (turn, event_loop)).map(drop)
+}
+
+#[pyfunction]
+fn turn(py: Python<'_>, event_loop: Py<PyAny>) -> PyResult<()> {
+    let next = LINE.with_borrow_mut(|line| {
+        let mine = line.as_mut().filter(|line| line.event_loop.is(&event_loop))?;
+        let next = mine.waiting.pop_front();
+        if next.is_none() {
+            *line = None;
+        }
+        next
+    });
+    let Some(next) = next else { return Ok(()) };
+    finish(py, next)?;
+    next_turn(py, &event_loop)
+}
+
+/// A future that was cancelled meanwhile is left alone.
+fn finish(py: Python<'_>, (future, good, value): Settled) -> PyResult<()> {
+    if !future.call_method0(py, intern!(py, "done"))?.is_truthy(py)? {
+        future.call_method1(py, if good { "set_result" } else { "set_exception" }, (value,))?;
     }
     Ok(())
 }
