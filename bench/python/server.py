@@ -72,10 +72,11 @@ async def no_check():
 
 async def main():
     package.ENV.load("")
-    trust = ssl.create_default_context(cafile=os.environ["REQUESTS_CA_BUNDLE"])
-    trust.check_hostname = False  # the emulator stands in for Graph
-    connector = aiohttp.TCPConnector(resolver=EmulatorResolver(), ssl=trust, limit=0)
-    msal_async.AsyncMSAL.client_session = aiohttp.ClientSession(connector=connector)
+    if not hasattr(package.ENV, "GRAPH_URL"):  # where Graph is, aiohttp_msal has no setting for
+        trust = ssl.create_default_context(cafile=os.environ["REQUESTS_CA_BUNDLE"])
+        trust.check_hostname = False
+        connector = aiohttp.TCPConnector(resolver=EmulatorResolver(), ssl=trust)
+        msal_async.AsyncMSAL.client_session = aiohttp.ClientSession(connector=connector)
     app = web.Application()
     await package.app_init_redis_session(app, check_proxy_cb=None if hasattr(package.ENV, "PUBLIC_URL") else no_check)
     app.router.add_routes(routes.ROUTES)

@@ -51,6 +51,11 @@ class Client:
     def metadata(self, *, blocking: bool = False) -> Awaitable[dict[str, Any]] | dict[str, Any]:
         """The authority's metadata: `issuer`, the endpoints, `tenant`."""
 
+    def graph(
+        self, url: str, access_token: str, *, blocking: bool = False
+    ) -> Awaitable[dict[str, Any]] | dict[str, Any]:
+        """A document of Microsoft Graph: `status` and `body`, whatever they are. The caller has checked the host."""
+
     def silent(
         self,
         cache: _Cache,

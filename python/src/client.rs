@@ -21,6 +21,7 @@ use crate::calls::{ForClient, OnBehalfOf, Redemption, Silent, TakeOver};
 use crate::convert::{self, object_to_python};
 use crate::error::{Answer, as_object, raised};
 use crate::flight::{Aboard, Caller, Flights};
+use crate::graph::Graph;
 use crate::options::Options;
 use crate::request::auth_code_request;
 
@@ -29,13 +30,14 @@ use crate::request::auth_code_request;
 pub(crate) struct Client {
     client: ConfidentialClient,
     flights: Arc<Flights>,
+    graph: Arc<Graph>,
 }
 
 #[pymethods]
 impl Client {
     #[new]
     fn new(options: &Bound<'_, PyDict>) -> PyResult<Self> {
-        Ok(Self { client: Options::read(options)?.build()?, flights: Arc::default() })
+        Ok(Self { client: Options::read(options)?.build()?, flights: Arc::default(), graph: Arc::default() })
     }
 
     /// The authority's host, lower-case.
@@ -76,6 +78,26 @@ impl Client {
                 Err(error) => Answer::raised(raised(&error)),
             }
         })
+    }
+
+    /// A document of Microsoft Graph: a dict of `status` and `body`.
+    #[pyo3(signature = (url, access_token, *, blocking=false))]
+    fn graph<'py>(
+        &self,
+        py: Python<'py>,
+        url: &str,
+        access_token: String,
+        blocking: bool,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let url = url::Url::parse(url).map_err(|_| PyValueError::new_err("url: an address is wanted"))?;
+        let (client, graph) = (self.client.clone(), Arc::clone(&self.graph));
+        let token = AccessToken::new(access_token);
+        self.fly(
+            py,
+            None,
+            blocking,
+            move |_| async move { graph.get(client.http_options(), &url, &token).await },
+        )
     }
 
     /// A dict, where the cache has the token; else a future (or, where it blocks, the result).

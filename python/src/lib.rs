@@ -12,6 +12,7 @@ mod client;
 mod convert;
 mod error;
 mod flight;
+mod graph;
 mod options;
 mod request;
 mod runtime;

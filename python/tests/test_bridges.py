@@ -53,3 +53,25 @@ def test_the_blocking_face_needs_no_loop(emulator, options):
     assert app.acquire_token_silent(["User.Read"], account, force_refresh=True)["token_source"] == "identity_provider"
     app.remove_account(account)
     assert app.get_accounts() == []
+
+
+def test_results_that_come_together_are_told_one_in_a_turn_of_the_loop(app):
+    app._native.metadata(blocking=True)
+
+    async def together():
+        order = []
+
+        async def one():
+            await app._native.metadata()
+            order.append("result")
+
+        async def turns():
+            while order.count("result") < 32:
+                order.append("turn")
+                await asyncio.sleep(0)
+
+        await asyncio.gather(turns(), *(one() for _ in range(32)))
+        return "".join(step[0] for step in order)
+
+    # One result in each turn: two stand side by side where one is the last of its turn and one the first.
+    assert "rrr" not in asyncio.run(together())

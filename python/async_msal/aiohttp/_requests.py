@@ -3,6 +3,7 @@
 import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+from weakref import ref
 
 from aiohttp import DummyCookieJar, TCPConnector, web
 from aiohttp.client import ClientSession
@@ -21,6 +22,16 @@ GRAPH_HOSTS = (
     "dod-graph.microsoft.us",
     "microsoftgraph.chinacloudapi.cn",
 )
+
+
+#: The one that was made here.
+_OWN: "ref[ClientSession] | None" = None
+
+
+def is_own(owner: Any) -> bool:
+    """Whether the application leaves the choice of the client to this package."""
+    found = owner.client_session or owner._clientsession
+    return found is None or _OWN is not None and found is _OWN()
 
 
 def client_session(owner: Any) -> ClientSession:
@@ -43,7 +54,7 @@ def client_session(owner: Any) -> ClientSession:
     return made
 
 
-def check_host(client: ClientSession, url: "StrOrURL") -> None:
+def check_host(client: ClientSession | None, url: "StrOrURL") -> None:
     address = str(url)
     if "://" not in address and (base := getattr(client, "_base_url", None)):
         address = str(base)

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partialmethod
-from inspect import isawaitable, signature
+from inspect import getattr_static, isawaitable, signature
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
@@ -19,7 +19,7 @@ from ..token_cache import SerializableTokenCache
 from . import helpers
 from ._callbacks import finished, write_back
 from ._clients import core
-from ._requests import check_host, client_session, encode
+from ._requests import check_host, client_session, encode, is_own
 from ._tokens import TOKEN_CACHE, Tokens
 from .settings import ENV
 from .settings_base import attrs_mirror
@@ -375,6 +375,19 @@ class AsyncMSAL(Tokens):
         elif method in (HTTP_POST, HTTP_PUT, HTTP_PATCH):
             encode(headers, kwargs)
         return await client.request(method, url, **kwargs)
+
+    async def _ask_core(self, url: str) -> tuple[int, str] | None:
+        """A document of Graph, its status and its text, asked on the core's threads; None where the application has a client
+        or a request method of its own."""
+        names = ("get", "request_ctx", "request")
+        if not is_own(AsyncMSAL) or any(getattr_static(type(self), name) is not AsyncMSAL.__dict__[name] for name in names):
+            return None
+        check_host(None, url)
+        token = await self.async_get_token()
+        if token is None:
+            raise web.HTTPUnauthorized(text="No login token available.")
+        answer: Any = await core(self.app_kwargs).native.graph(url, token["access_token"])
+        return answer["status"], answer["body"]
 
     def request_ctx(self, method: HttpMethods, url: "StrOrURL", **kwargs: Any) -> _RequestContextManager:
         """:meth:`request` for ``async with``."""

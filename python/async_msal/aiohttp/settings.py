@@ -20,7 +20,7 @@ class MSALSettings(SettingsBase):
 
     SP_APP_ID: str = field(metadata=VAR_REQ, default="")
     """Application (client) id."""
-    SP_APP_PW: str = field(metadata=VAR_REQ_HIDE, default="")
+    SP_APP_PW: str = field(metadata=VAR_REQ_HIDE, default="", repr=False)
     """Client secret."""
     SP_AUTHORITY: str = field(metadata=VAR_REQ, default="")
     """Authority: ``https://login.microsoftonline.com/<tenant>``, or ``.../common`` for several tenants."""
@@ -36,7 +36,7 @@ class MSALSettings(SettingsBase):
     info: dict[str, Callable[[Any], Any | Awaitable[Any]]] = field(default_factory=dict)
     """Further members of ``/user/info``: name and function of the session."""
 
-    REDIS: str = field(metadata=VAR_HIDE, default="redis://redis1:6379")
+    REDIS: str = field(metadata=VAR_HIDE, default="redis://redis1:6379", repr=False)
     """Redis, where ``app_init_redis_session`` and ``redis_tools`` connect to."""
     database: "Redis" = None  # type: ignore[assignment]
     """The connection to Redis, or one of the application's own."""
@@ -54,6 +54,10 @@ class MSALSettings(SettingsBase):
     """PEM file of a certificate authority to trust as well."""
     DEBUG_ROUTE: bool = False
     """Serve ``/user/debug``."""
+
+    def __repr__(self) -> str:
+        """Nothing of what is secret."""
+        return f"{type(self).__name__}({self.asdict(hide='***')})"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -231,7 +231,9 @@ def attrs_mirror(cls: type) -> type:
             default = atr.default
         elif atr.default_factory is not MISSING:
             default = attrs.Factory(atr.default_factory)
-        made[atr.name] = attrs.field(default=default, metadata=dict(atr.metadata), type=atr.type, kw_only=atr.kw_only)
+        made[atr.name] = attrs.field(
+            default=default, repr=atr.repr, metadata=dict(atr.metadata), type=atr.type, kw_only=atr.kw_only
+        )
     mirror = attrs.make_class(f"_{cls.__name__}", made, slots=False)
     setattr(cls, "__attrs_attrs__", attrs.fields(mirror))
     return cls

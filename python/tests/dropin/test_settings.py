@@ -196,3 +196,20 @@ def test_no_password_is_logged(environment, caplog):
 
 def test_the_object_of_the_package_has_the_prefix_of_the_newest_version():
     assert isinstance(ENV, MSALSettings) and MSALSettings("MSAL").env_prefix == "MSAL"
+
+
+@dataclasses.dataclass
+class _Dataclass(MSALSettings):
+    MORE: str = "more"
+
+
+@attrs.define
+class _Attrs(MSALSettings):
+    MORE: str = "more"
+
+
+@pytest.mark.parametrize("kind", [MSALSettings, _Dataclass, _Attrs])
+def test_a_printed_object_shows_no_secret(kind):
+    settings = kind()
+    settings.SP_APP_PW, settings.REDIS = "the-secret", "redis://:the-password@redis"
+    assert "the-secret" not in repr(settings) and "the-password" not in repr(settings)

@@ -6,13 +6,16 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
+import aiohttp
 import attrs
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp_session import Session
 
 from async_msal.aiohttp import AsyncMSAL, msal_async
+from async_msal.aiohttp.helpers import get_user_info
 from session_parts import SCOPES, Running, application, sign_in, storage_for
 
 REDIRECT = "http://localhost:8000/user/authorized"
@@ -252,6 +255,26 @@ class TestRequests:
             (["application/json"], b'{"a": 1}'),
         ]
         assert {authorization for *_, authorization in seen} == {f"Bearer {token}"}
+
+    def test_the_profile_is_asked_by_the_core_unless_the_application_has_a_client(self, env, emulator, monkeypatch):
+        items = sign_in_to({}, emulator)
+        monkeypatch.setattr(env, "GRAPH_URL", f"https://{urlsplit(emulator.authority).netloc}/v1.0")
+        monkeypatch.setattr(AsyncMSAL, "client_session", None)
+        monkeypatch.setattr(AsyncMSAL, "_clientsession", None)
+
+        async def run():
+            ses = AsyncMSAL(items)
+            await get_user_info(ses)
+            assert (ses.mail, ses.name) == ("ada@contoso.example", "Ada Marsh") and AsyncMSAL.client_session is None
+            emulator.fault("graph_me", {"answer": {"status": 401, "body": '{"error": {"code": "Denied"}}'}})
+            with pytest.raises(KeyError, match="401: Denied"):
+                await get_user_info(ses)
+            AsyncMSAL.client_session = mine = ClientSession()
+            with pytest.raises(aiohttp.ClientConnectorCertificateError):  # that one does not know the emulator's authority
+                await get_user_info.__wrapped__(ses)
+            await mine.close()
+
+        asyncio.run(run())
 
     def test_the_client_session_is_made_anew_when_its_loop_has_closed(self, env):
         async def client():
