@@ -53,9 +53,12 @@ async def look_up(sessions):
     from async_msal.aiohttp import redis_tools
     from async_msal.aiohttp.msal_async import AsyncMSAL
 
-    begin = time.perf_counter()
-    await redis_tools.get_session(AsyncMSAL, "person7@contoso.example")
-    print(f"the first one, which indexes all: {time.perf_counter() - begin:.1f} s", flush=True)
+    begin, took = time.perf_counter(), 1.0
+    while took > 0.1:
+        asked = time.perf_counter()
+        await redis_tools.get_session(AsyncMSAL, "person7@contoso.example")
+        took = time.perf_counter() - asked
+    print(f"all are indexed, and the first one is found by it, after {time.perf_counter() - begin:.1f} s", flush=True)
     waits = []
     for number in range(LOOKUPS):
         mail = f"person{number * 7919 % sessions}@contoso.example"

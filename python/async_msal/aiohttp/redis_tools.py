@@ -143,7 +143,11 @@ async def _find(email: str, redis: Redis | None) -> list[tuple[str, int, dict[st
     application brings a client of its own."""
     sessions = None if redis is not None and redis is not ENV.database else _runtime_sessions()
     if sessions is not None:
-        entries = await sessions.find(mail=email)
+        try:
+            entries = await sessions.find(mail=email)
+        except OSError as err:  # as long as many records of other services are being indexed
+            _LOG.info("All sessions are read, since the index gives no answer: %s", err)
+            entries = []
         if entries:
             return [(key, int(created), ENV.json_loads(items)) for key, created, items in entries]
     async with AsyncExitStack() as stack:
