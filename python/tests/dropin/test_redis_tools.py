@@ -107,6 +107,13 @@ class TestGetSession:
         with pytest.raises(ValueError, match=r"scope files.read not found \(2 checked\)"):
             asyncio.run(get_session(AsyncMSAL, "ann@x", scope="files.read"))
 
+    def test_while_the_index_is_being_made(self, stored, monkeypatch):
+        stored({"mail": "ada@contoso.example", "token_cache": "{}"})
+        index = MagicMock(find=AsyncMock(side_effect=ConnectionError("records are still being indexed")))
+        monkeypatch.setattr(redis_tools, "_runtime_sessions", lambda: index)
+        assert asyncio.run(get_session("ada@contoso.example")).mail == "ada@contoso.example"
+        assert index.find.await_count == 1
+
     def test_with_a_client_of_the_application(self, stored, redis_url):
         stored({"mail": "ann@x", "name": "Ann"})
 
