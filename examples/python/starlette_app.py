@@ -1,7 +1,7 @@
 """A Starlette application that signs users in and calls Microsoft Graph for them, with MSAL's interface awaited.
 
     pip install async-msal starlette httpx uvicorn
-    cargo run -- emulator     # prints the settings; put them into the environment
+    cargo run -- emulator --https ca.pem     # prints the settings; put them into the environment
     uvicorn starlette_app:app --port 8000
 
 FastAPI is the same: its routes take the `Request` too. Sessions are kept in the memory of this process, by a cookie that holds

@@ -167,13 +167,16 @@ async def app_init_redis_session(
 
 @retry
 async def check_proxy() -> None:
-    """Asks the authority for its metadata, through proxies if there are any; ConnectionError where that fails.
+    """Asks the authority for its metadata, through proxies if there are any; ConnectionError where that fails. What is
+    wrong in the settings is raised as it is.
 
     Nobody else is asked. A sign-in that begins later finds the metadata at hand.
     """
     authority = ENV.SP_AUTHORITY
     try:
         await AsyncMSAL({}).app._native.metadata()
+    except (ValueError, TypeError, FileNotFoundError, PermissionError, IsADirectoryError):
+        raise
     except Exception as err:
         raise ConnectionError(f"No connection to the authority {authority}. Check your proxy? {err}") from err
     _LOG.info("The authority %s answers", authority)

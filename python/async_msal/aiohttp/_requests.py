@@ -58,12 +58,15 @@ def check_host(client: ClientSession | None, url: "StrOrURL") -> None:
     address = str(url)
     if "://" not in address and (base := getattr(client, "_base_url", None)):
         address = str(base)
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+        host, port = (parts.hostname or "").lower(), parts.port
+    except ValueError as err:
+        raise web.HTTPForbidden(text="This address is none: it does not get the user's token.") from err
     listed = [host.strip().lower() for host in str(getattr(ENV, "ALLOWED_HOSTS", "")).split(",")]
-    host = (parts.hostname or "").lower()
     # Where the operator says Graph is, port and all; a host that is listed has all its ports.
     graph = urlsplit(helpers.graph_url()).netloc.lower()
-    allowed = host in GRAPH_HOSTS and parts.port in (None, 443) or host in listed
+    allowed = host in GRAPH_HOSTS and port in (None, 443) or host in listed
     allowed = allowed or parts.netloc.lower() in (graph, *listed)
     if not host or not allowed:
         raise web.HTTPForbidden(text="This host does not get the user's token. ALLOWED_HOSTS names those that do.")

@@ -225,7 +225,7 @@ class RedisStorage(redis_storage.RedisStorage):
     def _opened(self, session_id: str, text: str) -> StoredSession:
         try:
             data = self._decoder(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             data = None
         if data == {}:
             return StoredSession(self, None, data={}, new=True)

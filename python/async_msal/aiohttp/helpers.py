@@ -1,6 +1,7 @@
 """Microsoft Graph's answers about the user, and pieces of pages."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ _GRAPH_HOSTS = {
     "login.partner.microsoftonline.cn": "microsoftgraph.chinacloudapi.cn",
     "login.chinacloudapi.cn": "microsoftgraph.chinacloudapi.cn",
 }
+#: A name or an address, and a port (RFC 9110 7.2).
+_HOST = re.compile(r"(?P<name>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -154,11 +157,13 @@ def is_loopback(host: str | None) -> bool:
 
 def is_own_host(host: str) -> bool:
     """Whether the name in a Host header is one that this application goes by."""
-    try:
-        name = urlsplit(f"//{host}").hostname or ""
-    except ValueError:
+    parts = _HOST.fullmatch(host)
+    if parts is None or parts["port"] is not None and not 0 < int(parts["port"]) < 65536:
         return False
+    name = parts["name"].strip("[]").lower()
     domain = ENV.DOMAIN.lstrip(".").lower()
+    if ENV.PUBLIC_URL and name == urlsplit(ENV.PUBLIC_URL).hostname:
+        return True
     return is_loopback(name) or bool(domain) and (name == domain or name.endswith(f".{domain}"))
 
 

@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partialmethod
 from inspect import getattr_static, isawaitable, signature
 from time import monotonic
@@ -99,9 +100,10 @@ class AsyncMSAL(Tokens):
     Subclasses may be plain classes, dataclasses or ``attrs.define`` classes.
     """
 
-    session: Session | dict[str, Any]
-    save_callback: Callable[[Any], Any] | None = None
-    app_kwargs: dict[str, Any] | None = None
+    # In nobody's printed form: tokens and secrets are in them.
+    session: Session | dict[str, Any] = field(repr=False)
+    save_callback: Callable[[Any], Any] | None = field(default=None, repr=False)
+    app_kwargs: dict[str, Any] | None = field(default=None, repr=False)
 
     client_session: ClassVar[ClientSession | None] = None
     token_cache_key: ClassVar[str] = TOKEN_CACHE
@@ -157,7 +159,7 @@ class AsyncMSAL(Tokens):
             _LOG.error("Invalid session, %s: %s", "create new" if allow_new else "fail", err)
         if allow_new:
             return cls(await new_session(request), app_kwargs=app_kwargs)
-        text = "Invalid session. Login for a new session: '/usr/login'"
+        text = "Invalid session. Login for a new session: '/user/login'"
         if not request.cookies.get(ENV.COOKIE_NAME):
             text = f"Cookie empty. Expected '{ENV.COOKIE_NAME}'. Cookie should be set with Samesite:None"
         raise web.HTTPBadRequest(text=text)
@@ -278,7 +280,10 @@ class AsyncMSAL(Tokens):
 
     def _signed_in(self, result: dict[str, Any]) -> None:
         if "error" in result:
-            raise web.HTTPBadRequest(text=str(result["error"]))
+            description = str(result.get("error_description") or "").partition("\n")[0]
+            _LOG.warning("The authority refused the sign-in: %s: %s", result["error"], description)
+            code = re.match(r"AADSTS[0-9]+", description)
+            raise web.HTTPBadRequest(text=f"{result['error']} ({code[0]})" if code else str(result["error"]))
         claims = result.get("id_token_claims")
         if claims is None:
             raise web.HTTPBadRequest(text="Expected id_token_claims in the authority's answer")
@@ -294,7 +299,11 @@ class AsyncMSAL(Tokens):
     ) -> tuple[bool, list[str]]:
         """The second step with all that belongs to it: reads the form that was posted, redeems the code, asks Graph who the
         user and the manager are, and calls ENV.login_callback. Gives whether it succeeded, and messages, as plain text."""
-        auth_response = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+        try:
+            form = await request.post()
+        except (ValueError, LookupError) as err:  # no boundary, no such charset
+            raise web.HTTPBadRequest(text="The form that was posted cannot be read.") from err
+        auth_response = {name: value for name, value in form.items() if isinstance(value, str)}
         assert isinstance(self.session, Session)
         if not auth_response.get("state") or not (auth_response.get("code") or auth_response.get("error")):
             received = f"Received auth_response: {sorted(auth_response)}"
@@ -309,9 +318,9 @@ class AsyncMSAL(Tokens):
         try:
             await self.async_acquire_token_by_auth_code_flow(auth_response)
         except Exception as err:
-            _LOG.warning("Sign-in failed: %s", err)
-            text = err.text if isinstance(err, web.HTTPException) else str(err)
-            return False, ["Could not get token - async_acquire_token_by_auth_code_flow", text or str(err)]
+            text = (err.text if isinstance(err, web.HTTPException) else None) or str(err)
+            _LOG.warning("Sign-in failed: %s", text)
+            return False, ["Could not get token - async_acquire_token_by_auth_code_flow", text]
         try:
             if get_info in ("user", "manager"):
                 await helpers.get_user_info(self)

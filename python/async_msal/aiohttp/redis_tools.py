@@ -15,6 +15,9 @@ from .settings import ENV
 
 _LOG = logging.getLogger(__name__)
 
+#: What a record that is none raises: no JSON, JSON of another shape, a time beyond all numbers, brackets without end.
+_UNREADABLE = (ValueError, TypeError, KeyError, OverflowError, RecursionError)
+
 SES_KEYS = ("mail", "name", "m_mail", "m_name")
 
 #: Without these nobody is signed in, and with the second a sign-in is in progress.
@@ -64,6 +67,8 @@ async def session_clean(redis: Redis, *, max_age: int = 90, expected_keys: Itera
     A sign-in in progress is kept for an hour. ``expected_keys``: the items without which a session is removed, in the
     place of ``mail``.
     """
+    if isinstance(expected_keys, (str, bytes)):
+        raise TypeError(f"expected_keys: a list of strings is wanted, not {type(expected_keys).__name__}")
     removed = kept = 0
     now = int(time.time())
     expire = now - max_age * 24 * 60 * 60
@@ -87,7 +92,7 @@ async def invalid_sessions(redis: Redis) -> None:
         try:
             record = ENV.json_loads(value)
             valid = record == {} or (_created(record) > 0 and isinstance(record["session"], dict))
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (*_UNREADABLE, AttributeError):
             valid = False
         if not valid:
             _LOG.warning("Removing the session record %s, which cannot be read", _masked(key))
@@ -178,7 +183,7 @@ def _opened(value: str | bytes) -> tuple[int, dict[str, Any]]:
         record = ENV.json_loads(value)
         items = record["session"]
         return (_created(record), items) if isinstance(items, dict) else (0, {})
-    except (ValueError, TypeError, KeyError):
+    except _UNREADABLE:
         return 0, {}
 
 
@@ -187,7 +192,7 @@ def _created(record: Any) -> int:
     created = record["created"]
     if isinstance(created, bool) or not isinstance(created, (int, float, str)):
         raise TypeError("created: no number")
-    return int(created)
+    return int(float(created))
 
 
 def _equal(name: str, value: Any, wanted: str) -> bool:

@@ -195,7 +195,10 @@ def _is_from_elsewhere(request: web.Request) -> bool:
     if site is not None:
         return site == "cross-site"
     referer = _referer(request)
-    return bool(referer) and not is_own_host(urlsplit(referer).netloc)
+    try:
+        return bool(referer) and not is_own_host(urlsplit(referer).netloc)
+    except ValueError:
+        return True
 
 
 async def _end_session_endpoint(ses: AsyncMSAL) -> str:

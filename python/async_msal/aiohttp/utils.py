@@ -72,7 +72,7 @@ def retry(func: Callable[P, Awaitable[T]]) -> Callable[P, Coroutine[None, None, 
 
 def is_transient(err: BaseException) -> bool:
     """Whether the same call may succeed a little later."""
-    if isinstance(err, web.HTTPException):
+    if isinstance(err, (web.HTTPException, FileNotFoundError, PermissionError, IsADirectoryError)):
         return False
     if isinstance(err, aiohttp.ClientResponseError):
         return err.status in (0, 429) or err.status >= 500

@@ -32,6 +32,13 @@ class TestTheApplicationsAddress:
             "evilcontoso.example",
             "localhost.evil.example",
             "a@evil.example",
+            "localhost:99999",
+            "localhost:0",
+            "localhost:abc",
+            "localhost:80,evil.example",
+            "localhost#.evil.example",
+            "localhost/x",
+            "\u017f.localhost",
             "",
         ],
     )

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+from unittest.mock import AsyncMock
 
 import pytest
 from aiohttp import web
@@ -385,6 +386,14 @@ class TestStarting:
             authority.authority,
         )
         asyncio.run(dropin.check_proxy())
+
+    def test_check_proxy_raises_what_is_wrong_in_the_settings_at_once(self, settings, monkeypatch):
+        pause = AsyncMock()
+        monkeypatch.setattr("async_msal.aiohttp.utils.asyncio.sleep", pause)
+        monkeypatch.setattr(ENV, "SP_AUTHORITY", "http://login.microsoftonline.com/x")
+        with pytest.raises(ValueError, match="https"):
+            asyncio.run(dropin.check_proxy())
+        assert pause.await_count == 0
 
     def test_check_proxy_names_an_authority_that_does_not_answer(self, settings, monkeypatch):
         async def sleep(seconds):

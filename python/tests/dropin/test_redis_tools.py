@@ -288,6 +288,27 @@ class TestCleaning:
         assert gone not in caplog.text
 
 
+    def test_takes_no_text_for_a_list_of_items(self, stored):
+        key = stored({"mail": "ada@x"})
+        with pytest.raises(TypeError, match="expected_keys"):
+            with_redis(lambda redis: session_clean(redis, expected_keys="mail"))
+        assert with_redis(lambda redis: redis.exists(key))
+
+    def test_a_time_with_a_fraction_is_one(self, stored):
+        key = stored(json.dumps({"created": f"{time.time():.1f}", "session": {"mail": "ada@x"}}))
+        with_redis(session_clean)
+        with_redis(invalid_sessions)
+        assert with_redis(lambda redis: redis.exists(key))
+
+    @pytest.mark.parametrize("text", ['{"created": 1e999, "session": {}}', "[" * 100_000])
+    def test_what_no_reader_bears_is_removed_and_stops_nothing(self, text, stored):
+        key = stored(text)
+        stored({"mail": "ada@x", "name": "Ada"})
+        assert asyncio.run(get_session("ada@x")).name == "Ada"
+        with_redis(invalid_sessions)
+        assert not with_redis(lambda redis: redis.exists(key))
+
+
 class TestSmallTools:
     def test_texts_json_sets_and_keys(self, redis_client):
         redis_client.set("glue:text", "text")

@@ -77,3 +77,8 @@ def test_the_callbacks_of_both_shapes():
         ses.token_cache.has_state_changed = True
         ses.save_token_cache(ses.token_cache)
         assert told == [getattr(ses, expected)]
+
+
+@pytest.mark.parametrize("kind", [WithAttrs, WithSlots, WithDataclass, Plain])
+def test_a_printed_session_shows_no_token(kind):
+    assert "canary" not in repr(kind({"token_cache": "canary"}, None, {"client_credential": "canary"}))

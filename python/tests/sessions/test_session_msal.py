@@ -200,6 +200,8 @@ class TestRequests:
             "https://evil.example/?https://graph.microsoft.com/",
             "http://graph.microsoft.com/v1.0/me",
             "https://graph.microsoft.com:8443/",
+            "https://graph.microsoft.com:abc/",
+            "https://[graph.microsoft.com/",
             "//evil.example/",
             "/v1.0/me",
             "",
