@@ -1,6 +1,6 @@
 //! `async_msal._native`: the Rust half of the Python package `async_msal`.
 //!
-//! What needs no network is answered on Python's thread; network work runs on one Tokio runtime ([`runtime`]), which is
+//! What needs no network is answered on Python's thread; network work runs on one Tokio runtime (`runtime`), which is
 //! made at its first use and never by an import. Everything a Python user calls has its text in
 //! `async_msal/_native.pyi`.
 
