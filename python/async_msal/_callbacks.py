@@ -3,13 +3,15 @@
 import asyncio
 import inspect
 import threading
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 
-async def _awaited(awaitable):
+async def _awaited(awaitable: Awaitable[Any]) -> Any:
     return await awaitable
 
 
-def _called(callback, request, event_loop):
+def _called(callback: Callable[..., Any], request: Any, event_loop: asyncio.AbstractEventLoop | None) -> str:
     result = callback() if request is None else callback(request)
     if inspect.isawaitable(result):
         # On the loop of whoever waits for the token, where its clients live; where none runs, on one of its own.
@@ -24,10 +26,15 @@ def _called(callback, request, event_loop):
     return result
 
 
-def begin(callback, request, event_loop, done):
+def begin(
+    callback: Callable[..., Any],
+    request: Any,
+    event_loop: asyncio.AbstractEventLoop | None,
+    done: Callable[[str | None, BaseException | None], Any],
+) -> None:
     """Calls ``callback`` in a thread; ``done(text, None)`` or ``done(None, exception)`` follows."""
 
-    def run():
+    def run() -> None:
         try:
             text = _called(callback, request, event_loop)
         except BaseException as error:  # whatever it is, the caller hears of it
