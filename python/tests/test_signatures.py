@@ -66,7 +66,7 @@ ACCEPTED = {
     "token_cache": [None, msal.SerializableTokenCache(), async_msal.SerializableTokenCache()],
     "http_client": [None],
     "verify": [True, None],
-    "proxies": [None, {"https": "http://proxy.example:8080"}],
+    "proxies": [None, {"https": "http://proxy.example:8080"}, {"http": "proxy.example:8080"}],
     "timeout": [None, 3, 2.5, (1, 5)],
     "client_claims": [None, {}],
     "app_name": [None, "app"],
@@ -90,6 +90,10 @@ REFUSED = [
     ("client_credential", {"nothing": 1}, ValueError, "client_assertion"),
     ("client_credential", {"private_key": "no key", "thumbprint": "00"}, ValueError, "certificate"),
     ("client_credential", {"client_assertion": 3}, TypeError, "client_assertion"),
+    ("client_credential", {"private_key": "k", "thumbprint": 3}, TypeError, "thumbprint"),
+    ("client_credential", {"private_key": 3, "thumbprint": "00"}, TypeError, "private_key"),
+    ("client_credential", {"private_key": "k", "thumbprint": "00", "passphrase": 3}, TypeError, "passphrase"),
+    ("client_credential", {"private_key_pfx_path": 3}, TypeError, "private_key_pfx_path"),
     ("authority", 3, TypeError, "authority"),
     ("authority", "http://login.microsoftonline.com/common", ValueError, "https"),
     ("authority", "https://login.microsoftonline.com", ValueError, "tenant"),
@@ -100,8 +104,16 @@ REFUSED = [
     ("verify", "/no/such/file", OSError, "verify"),
     ("proxies", {"ftp": "x"}, ValueError, "proxies"),
     ("proxies", "http://proxy", TypeError, "proxies"),
+    ("proxies", {"https": "ftp://proxy.example"}, ValueError, "proxies"),
+    ("proxies", {"https": "file:///etc/passwd"}, ValueError, "proxies"),
+    ("proxies", {"https": 3}, TypeError, "proxies"),
     ("timeout", "3", TypeError, "timeout"),
     ("timeout", -1, ValueError, "timeout"),
+    ("timeout", 10**400, ValueError, "timeout"),
+    ("timeout", 1e19, ValueError, "timeout"),
+    ("timeout", float("nan"), ValueError, "timeout"),
+    ("timeout", float("inf"), ValueError, "timeout"),
+    ("timeout", (1, 10**400), ValueError, "timeout"),
     ("client_claims", {"a": 1}, NotImplementedError, "client_assertion"),
     ("app_name", 3, TypeError, "app_name"),
     ("app_name", "a\nb", ValueError, "x-app-name"),
@@ -155,7 +167,14 @@ METHOD_REFUSALS = [
     ("acquire_token_silent", ([1], ACCOUNT), {}, TypeError, "scopes"),
     ("acquire_token_silent", (["s"], "account"), {}, TypeError, "account"),
     ("acquire_token_silent", (["s"], {"username": "u"}), {}, KeyError, "home_account_id"),
+    ("acquire_token_silent", (["s"], {**ACCOUNT, "home_account_id": 3}), {}, TypeError, "home_account_id"),
+    ("acquire_token_silent", (["s"], {**ACCOUNT, "local_account_id": 3}), {}, TypeError, "local_account_id"),
+    ("acquire_token_silent", (["s"], {**ACCOUNT, "realm": 3}), {}, TypeError, "realm"),
+    ("acquire_token_silent_with_error", (["s"], {"username": "u"}), {}, KeyError, "home_account_id"),
     ("acquire_token_silent", (["s"], ACCOUNT), {"claims_challenge": 3}, TypeError, "claims_challenge"),
+    ("acquire_token_for_client", (["s"],), {"claims_challenge": 3}, TypeError, "claims_challenge"),
+    ("acquire_token_on_behalf_of", ("a", ["s"]), {"claims_challenge": 3}, TypeError, "claims_challenge"),
+    ("initiate_auth_code_flow", (["s"], "https://a.example/cb"), {"claims_challenge": 3}, TypeError, "claims_challenge"),
     ("acquire_token_silent", (["s"], ACCOUNT), {"claims_challenge": "[]"}, ValueError, "claims_challenge"),
     ("acquire_token_silent", (["s"], ACCOUNT), {"forwarded_client_claims": {}}, ValueError, "forwarded_client_claims"),
     ("acquire_token_silent", (["s"], ACCOUNT), {"forwarded_client_claims": "x"}, ValueError, "forwarded_client_claims"),
@@ -181,11 +200,17 @@ METHOD_REFUSALS = [
     ("initiate_auth_code_flow", (["s"], "https://a.example/cb"), {"prompt": "x"}, ValueError, "prompt"),
     ("initiate_auth_code_flow", (["s"], "https://a.example/cb"), {"max_age": "1"}, TypeError, "max_age"),
     ("initiate_auth_code_flow", (["s"], "https://a.example/cb"), {"max_age": -1}, ValueError, "max_age"),
+    ("initiate_auth_code_flow", (["s"], "https://a.example/cb"), {"max_age": 2**64}, ValueError, "max_age"),
+    ("initiate_auth_code_flow", (["s"], "https://a.example/cb"), {"max_age": True}, TypeError, "max_age"),
     ("initiate_auth_code_flow", (["s"], "https://a.example/cb"), {"response_mode": "x"}, ValueError, "response_mode"),
     ("initiate_auth_code_flow", (["s"], "https://a.example/cb"), {"login_hint": 1}, TypeError, "login_hint"),
     ("get_accounts", (3,), {}, TypeError, "username"),
     ("remove_account", ("account",), {}, TypeError, "account"),
+    ("remove_account", ({},), {}, KeyError, "home_account_id"),
     ("remove_account", ({"environment": "e"},), {}, KeyError, "home_account_id"),
+    ("remove_account", ({"home_account_id": "u.t"},), {}, KeyError, "environment"),
+    ("remove_account", ({**ACCOUNT, "home_account_id": 3},), {}, TypeError, "home_account_id"),
+    ("remove_account", ({**ACCOUNT, "environment": 3},), {}, TypeError, "environment"),
 ]
 
 
@@ -203,6 +228,11 @@ def test_a_question_about_nobody_is_answered_by_none_as_by_msal():
     assert call(app.acquire_token_silent, ["s"], None) is None
     assert call(app.acquire_token_silent_with_error, ["s"], None) is None
     assert app.is_pop_supported() is False
+
+
+def test_a_silent_call_needs_no_more_of_an_account_than_msals():
+    account = {"home_account_id": "u.t"}
+    assert call(OURS(**GIVEN).acquire_token_silent, ["s"], account) is None
 
 
 def test_the_credential_classes_of_msal_are_understood(tmp_path):
