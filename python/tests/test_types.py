@@ -82,7 +82,6 @@ def test_public_methods_have_annotations_and_docstrings(function):
 
 
 def test_a_program_passes_the_strict_checker(tmp_path):
-    pytest.importorskip("mypy", reason="mypy is not installed")
     program = tmp_path / "program.py"
     program.write_text(PROGRAM)
     folder = Path(async_msal.__file__).parent.parent
