@@ -19,7 +19,8 @@ pub(crate) struct Graph(OnceCell<HttpClient>);
 impl Graph {
     /// `status` and `body`, whatever they are; redirects are not followed, and no answer is an exception.
     pub(crate) async fn get(&self, options: &HttpOptions, url: &Url, token: &AccessToken) -> Answer {
-        let client = match self.0.get_or_try_init(|| async { HttpClient::new(options) }).await {
+        let made = || async { tokio::task::block_in_place(|| HttpClient::new(options)) };
+        let client = match self.0.get_or_try_init(made).await {
             Ok(client) => client,
             Err(error) => return Answer::raised(raised(&error)),
         };

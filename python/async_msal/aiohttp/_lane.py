@@ -27,6 +27,10 @@ class Address(NamedTuple):
     url: str
     ca_pem: bytes | None
 
+    def __repr__(self) -> str:
+        """Without the password in it."""
+        return "<the address of Redis>"
+
     def context(self) -> ssl.SSLContext | None:
         """For TLS, where the address asks for it."""
         if not self.url.startswith("rediss:"):

@@ -86,15 +86,7 @@ pub(crate) async fn acquire(
     }
     let realm = client.realm().await?;
     let ext_cache_key = options.ext_cache_key();
-    let query = HeldQuery {
-        client_id: client.client_id(),
-        environment: client.environment(),
-        realm: &realm,
-        scopes,
-        ext_cache_key: ext_cache_key.as_deref(),
-        application: true,
-        since: None,
-    };
+    let query = query_of(client, &realm, scopes, ext_cache_key.as_deref());
     if options.claims.is_none()
         && !options.renew
         && let Lookup::Hit(hit) = find(client, cache, &query)
@@ -117,16 +109,25 @@ pub(crate) fn find_at_hand(
 ) -> Lookup {
     let Some(realm) = client.realm_at_hand() else { return Lookup::Miss(MissReason::NotFound) };
     let ext_cache_key = options.ext_cache_key();
-    let query = HeldQuery {
+    let query = query_of(client, &realm, scopes, ext_cache_key.as_deref());
+    find(client, cache, &query)
+}
+
+fn query_of<'a>(
+    client: &'a ConfidentialClient,
+    realm: &'a str,
+    scopes: &'a Scopes,
+    ext_cache_key: Option<&'a str>,
+) -> HeldQuery<'a> {
+    HeldQuery {
         client_id: client.client_id(),
         environment: client.environment(),
-        realm: &realm,
+        realm,
         scopes,
-        ext_cache_key: ext_cache_key.as_deref(),
+        ext_cache_key,
         application: true,
         since: None,
-    };
-    find(client, cache, &query)
+    }
 }
 
 /// Asks, and keeps what is said about waiting; where that was said lately, it is the answer and nobody is asked.
